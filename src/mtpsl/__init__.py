@@ -1,0 +1,1 @@
+"""Train one vision network for several dense prediction tasks from partially annotated images."""

@@ -1,0 +1,178 @@
+"""The values that flow through training: Sample -> Batch -> Output -> Losses; and the Score that comes out of evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TargetSpec:
+    """The form of one task's label: `channels` 0 means an index map without a channel axis."""
+
+    channels: int
+    dtype: torch.dtype
+
+    def shape(self, height: int, width: int) -> tuple[int, ...]:
+        """The shape of one label."""
+        return (self.channels, height, width) if self.channels else (height, width)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with the labels that it may show; a task without a label has no entry.
+
+    `image` holds values from 0 to 1; `valid` marks the pixels whose label counts.
+    """
+
+    key: str
+    image: Float[Tensor, "3 h w"]
+    targets: dict[str, Tensor] = field(default_factory=dict)
+    valid: dict[str, Bool[Tensor, "h w"]] = field(default_factory=dict)
+
+    def keep(self, tasks: Sequence[str]) -> Sample:
+        """The same image with only the labels of `tasks`."""
+        return Sample(
+            self.key,
+            self.image,
+            {name: target for name, target in self.targets.items() if name in tasks},
+            {name: valid for name, valid in self.valid.items() if name in tasks},
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images with one entry per task of the run, valid nowhere where an image has no label.
+
+    `targets[task]` has shape (b, h, w) for an index map and (b, c, h, w) otherwise.
+
+    Raises:
+        ValueError: an entry has another size, type or set of tasks than the rest.
+    """
+
+    keys: tuple[str, ...]
+    images: Float[Tensor, "b 3 h w"]
+    targets: dict[str, Tensor]
+    valid: dict[str, Bool[Tensor, "b h w"]]
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.shape[1] != 3:
+            raise ValueError(f"images should have shape (b, 3, h, w), not {tuple(self.images.shape)}")
+        count, _, height, width = self.images.shape
+        if len(self.keys) != count:
+            raise ValueError(f"keys should name {count} images, not {len(self.keys)}")
+        if self.targets.keys() != self.valid.keys():
+            raise ValueError(f"targets and valid should name the same tasks, not {[*self.targets]} and {[*self.valid]}")
+        for name, target in self.targets.items():
+            valid = self.valid[name]
+            if valid.dtype != torch.bool or valid.shape != (count, height, width):
+                raise ValueError(
+                    f"valid[{name!r}] should be bool of shape {(count, height, width)}, "
+                    f"not {valid.dtype} of shape {tuple(valid.shape)}"
+                )
+            if target.shape[0] != count or target.shape[-2:] != (height, width) or target.ndim not in (3, 4):
+                raise ValueError(
+                    f"targets[{name!r}] should have shape ({count}, [c,] {height}, {width}), not {tuple(target.shape)}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def labelled(self, task: str) -> Bool[Tensor, " b"]:
+        """Which images have at least one valid pixel of `task`."""
+        return self.valid[task].flatten(1).any(1)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The same batch with its tensors on `device`."""
+        return Batch(
+            self.keys,
+            self.images.to(device, non_blocking=non_blocking),
+            {name: x.to(device, non_blocking=non_blocking) for name, x in self.targets.items()},
+            {name: x.to(device, non_blocking=non_blocking) for name, x in self.valid.items()},
+        )
+
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory (called by `DataLoader(pin_memory=True)`)."""
+        return Batch(
+            self.keys,
+            self.images.pin_memory(),
+            {name: x.pin_memory() for name, x in self.targets.items()},
+            {name: x.pin_memory() for name, x in self.valid.items()},
+        )
+
+    @classmethod
+    def collate(cls, samples: Sequence[Sample], specs: Mapping[str, TargetSpec]) -> Batch:
+        """Stack samples; `specs` says which tasks the batch has and what an absent label looks like.
+
+        Raises:
+            ValueError: samples of different sizes, or a label of another shape than its image or its task asks for.
+        """
+        if not samples:
+            raise ValueError("collate needs at least one sample")
+        height, width = samples[0].image.shape[-2:]
+        for sample in samples:
+            if sample.image.shape != (3, height, width):
+                raise ValueError(
+                    f"{sample.key}: image should have shape {(3, height, width)} like the others of its batch, "
+                    f"not {tuple(sample.image.shape)}"
+                )
+        targets, valid = {}, {}
+        for name, spec in specs.items():
+            shape = spec.shape(height, width)
+            targets[name] = torch.zeros((len(samples), *shape), dtype=spec.dtype)
+            valid[name] = torch.zeros((len(samples), height, width), dtype=torch.bool)
+            for row, sample in enumerate(samples):
+                if name not in sample.targets:
+                    continue
+                if sample.targets[name].shape != shape or sample.valid[name].shape != (height, width):
+                    raise ValueError(
+                        f"{sample.key}: {name} should have shape {shape}, not {tuple(sample.targets[name].shape)}"
+                    )
+                targets[name][row] = sample.targets[name]
+                valid[name][row] = sample.valid[name]
+        images = torch.stack([sample.image for sample in samples])
+        return cls(tuple(sample.key for sample in samples), images, targets, valid)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a network returns: raw predictions of every task and the encoder's maps, fine to coarse."""
+
+    predictions: dict[str, Float[Tensor, "b c h w"]]
+    features: list[Tensor]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Scalars to minimize: one per task, and an objective's further terms by name (`"normals->depth"`)."""
+
+    tasks: dict[str, Float[Tensor, ""]]
+    auxiliary: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
+
+    def total(self) -> Float[Tensor, ""]:
+        """The sum of all terms."""
+        return torch.stack([*self.tasks.values(), *self.auxiliary.values()]).sum()
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of an evaluation, with what is needed to read and compare it."""
+
+    value: float
+    unit: str
+    higher_is_better: bool
+
+
+def masked_mean(x: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, " b"]:
+    """Average each image over its valid pixels; an image without any gives zero.
+
+    >>> x = torch.tensor([[[1.0, 3.0]], [[5.0, float("nan")]]])
+    >>> masked_mean(x, torch.tensor([[[True, True]], [[False, False]]]))
+    tensor([2., 0.])
+    """
+    total = x.masked_fill(~valid, 0.0).sum((-2, -1))
+    return total / valid.sum((-2, -1)).clamp(min=1)

@@ -1,0 +1,98 @@
+"""What a dense prediction task is: the only place where code may ask how a task's values behave."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+import torch
+import torchmetrics
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mtpsl.structures import Score, TargetSpec
+
+
+class Task(ABC):
+    """One dense prediction task.
+
+    A subclass says how raw predictions are compared with labels, turned into what a person uses, fed to a mapping
+    network, changed by flips and zooms, scored and drawn. It holds no parameters.
+
+    Args:
+        name: the task's name in batches, folders, tables and on the command line.
+    """
+
+    #: channels that a network predicts
+    out_channels: int
+    #: channels of `encode_prediction` and `encode_target`
+    encoding_channels: int
+    #: form of a label
+    target_spec: TargetSpec
+    #: how a label is resampled when an image is zoomed
+    resampling: ClassVar[Literal["nearest", "bilinear"]] = "nearest"
+    #: unit and direction of every number that `metric().compute()` returns, in the order of tables
+    score_types: ClassVar[dict[str, tuple[str, bool]]]
+    #: the number that counts in ΔMTL
+    primary: ClassVar[str]
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @abstractmethod
+    def loss(
+        self, prediction: Float[Tensor, "b c h w"], target: Tensor, valid: Bool[Tensor, "b h w"]
+    ) -> Float[Tensor, " b"]:
+        """The loss of each image, averaged over its valid pixels; zero for an image without any."""
+
+    @abstractmethod
+    def decode(self, prediction: Float[Tensor, "b c h w"]) -> Tensor:
+        """Turn a raw prediction into the form of a label."""
+
+    @abstractmethod
+    def encode_prediction(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b e h w"]:
+        """The differentiable input of a mapping network for a prediction."""
+
+    @abstractmethod
+    def encode_target(self, target: Tensor, valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b e h w"]:
+        """The input of a mapping network for a label, zero where it is not valid."""
+
+    @abstractmethod
+    def metric(self) -> torchmetrics.Metric:
+        """A metric with `update(prediction, target, valid)` on raw predictions; `compute()` gives `score_types`' keys."""
+
+    @abstractmethod
+    def colorize(self, values: Tensor, valid: Bool[Tensor, "b h w"] | None = None) -> Float[Tensor, "b 3 h w"]:
+        """Draw labels or decoded predictions as RGB from 0 to 1, one scale for the whole batch; not valid is black."""
+
+    def mirror(self, target: Tensor) -> Tensor:
+        """Change a label's values (not its pixels' places) as mirroring the image left to right does."""
+        return target
+
+    def zoom(self, target: Tensor, scale: Float[Tensor, " b"]) -> Tensor:
+        """Change a label's values (not its pixels' places) as magnifying each image by `scale` does."""
+        return target
+
+    def resampled(self, target: Tensor) -> Tensor:
+        """Repair a label's values after bilinear interpolation."""
+        return target
+
+    def scores(self, values: dict[str, Tensor]) -> dict[str, Score]:
+        """Attach unit and direction to what `metric().compute()` returned."""
+        return {
+            name: Score(float(values[name]), unit, higher_is_better)
+            for name, (unit, higher_is_better) in self.score_types.items()
+        }
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+def paint_invalid(colors: Float[Tensor, "b 3 h w"], valid: Bool[Tensor, "b h w"] | None) -> Float[Tensor, "b 3 h w"]:
+    """Black where not valid."""
+    return colors if valid is None else colors * valid[:, None]
+
+
+def as_float_map(valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b 1 h w"]:
+    """A mask with a channel axis, to multiply with."""
+    return valid[:, None].to(torch.get_default_dtype())

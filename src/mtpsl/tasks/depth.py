@@ -1,0 +1,111 @@
+"""Depth along the optical axis."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torchmetrics import Metric
+
+from mtpsl.structures import TargetSpec, masked_mean
+from mtpsl.tasks.base import Task, as_float_map, paint_invalid
+
+
+class Depth(Task):
+    """Metric depth: L1 loss, absolute and relative error, root mean square error.
+
+    Args:
+        name: the task's name.
+        unit: the unit of labels, predictions and errors.
+    """
+
+    score_types = {"abs_err": ("m", False), "rel_err": ("", False), "rmse": ("m", False)}
+    primary = "abs_err"
+
+    def __init__(self, name: str = "depth", *, unit: str = "m") -> None:
+        super().__init__(name)
+        self.unit = unit
+        self.score_types = {"abs_err": (unit, False), "rel_err": ("", False), "rmse": (unit, False)}
+        self.out_channels = self.encoding_channels = 1
+        self.target_spec = TargetSpec(1, torch.float32)
+
+    def loss(
+        self, prediction: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]
+    ) -> Float[Tensor, " b"]:
+        """Absolute difference."""
+        return masked_mean((prediction - target)[:, 0].abs(), valid)
+
+    def decode(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+        """The prediction itself."""
+        return prediction
+
+    def encode_prediction(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+        """Depth over its maximum in the image, so that the mapping sees values up to 1."""
+        return prediction / (prediction.amax((1, 2, 3), keepdim=True) + 1e-12)
+
+    def encode_target(
+        self, target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]
+    ) -> Float[Tensor, "b 1 h w"]:
+        """As for a prediction; the maximum is taken over valid pixels."""
+        return self.encode_prediction(target.masked_fill(~valid[:, None], 0.0))
+
+    def zoom(self, target: Float[Tensor, "b 1 h w"], scale: Float[Tensor, " b"]) -> Float[Tensor, "b 1 h w"]:
+        """What is magnified is nearer: divide."""
+        return target / scale.view(-1, 1, 1, 1)
+
+    def metric(self) -> DepthMetric:
+        """Errors over all valid pixels of the set."""
+        return DepthMetric()
+
+    def colorize(
+        self, values: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"] | None = None
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Near is bright (matplotlib's magma, reversed)."""
+        mask = torch.ones_like(values[:, 0], dtype=torch.bool) if valid is None else valid
+        seen = values[:, 0][mask]
+        low, high = (seen.min(), seen.max()) if seen.numel() else (0.0, 1.0)
+        unit = ((values[:, 0] - low) / max(float(high - low), 1e-6)).clamp(0, 1)
+        return paint_invalid(magma(1 - unit), mask)
+
+
+class DepthMetric(Metric):
+    """Absolute error, relative error and root mean square error over all valid pixels seen."""
+
+    full_state_update = False
+    higher_is_better = False
+    absolute: Tensor
+    relative: Tensor
+    squared: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("absolute", "relative", "squared", "count"):
+            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(
+        self, prediction: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]
+    ) -> None:
+        """Count a batch of raw predictions."""
+        truth = target[:, 0][valid].double()
+        error = (prediction[:, 0][valid].double() - truth).abs()
+        self.absolute += error.sum()
+        self.relative += (error / truth.clamp(min=1e-12)).sum()
+        self.squared += error.square().sum()
+        self.count += valid.sum()
+
+    def compute(self) -> dict[str, Tensor]:
+        """The three errors; NaN when nothing was valid."""
+        return {
+            "abs_err": self.absolute / self.count,
+            "rel_err": self.relative / self.count,
+            "rmse": (self.squared / self.count).sqrt(),
+        }
+
+
+def magma(unit: Float[Tensor, "b h w"]) -> Float[Tensor, "b 3 h w"]:
+    """Values from 0 (dark) to 1 (bright) in matplotlib's magma colours."""
+    from matplotlib import colormaps  # drawing only: importing it at the top would slow every start
+
+    table = torch.tensor(colormaps["magma"].colors, dtype=torch.float32, device=unit.device)
+    return table[(unit * (len(table) - 1)).round().long()].permute(0, 3, 1, 2)

@@ -1,0 +1,114 @@
+"""Surface normals."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torchmetrics import Metric
+
+from mtpsl.structures import TargetSpec, masked_mean
+from mtpsl.tasks.base import Task, as_float_map, paint_invalid
+
+
+class Normals(Task):
+    """Unit vectors in the camera's frame, x to the right: one minus cosine, angular errors in degrees."""
+
+    resampling = "bilinear"
+    score_types = {
+        "mean_err": ("deg", False),
+        "median_err": ("deg", False),
+        "within_11.25": ("%", True),
+        "within_22.5": ("%", True),
+        "within_30": ("%", True),
+    }
+    primary = "mean_err"
+
+    def __init__(self, name: str = "normals") -> None:
+        super().__init__(name)
+        self.out_channels = self.encoding_channels = 3
+        self.target_spec = TargetSpec(3, torch.float32)
+
+    def loss(
+        self, prediction: Float[Tensor, "b 3 h w"], target: Float[Tensor, "b 3 h w"], valid: Bool[Tensor, "b h w"]
+    ) -> Float[Tensor, " b"]:
+        """One minus the cosine of the angle between prediction and label."""
+        return masked_mean(1 - (self.decode(prediction) * target).sum(1), valid)
+
+    def decode(self, prediction: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Vectors of length 1."""
+        return F.normalize(prediction, dim=1)
+
+    def encode_prediction(self, prediction: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Unit vectors brought from -1..1 to 0..1."""
+        return (self.decode(prediction) + 1) / 2
+
+    def encode_target(
+        self, target: Float[Tensor, "b 3 h w"], valid: Bool[Tensor, "b h w"]
+    ) -> Float[Tensor, "b 3 h w"]:
+        """As for a prediction; a missing vector is the zero vector, so it becomes 0.5 (the published preprocessing)."""
+        return (target * as_float_map(valid) + 1) / 2
+
+    def mirror(self, target: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Left becomes right: negate x."""
+        return target * target.new_tensor([-1.0, 1.0, 1.0]).view(3, 1, 1)
+
+    def resampled(self, target: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Bring interpolated vectors back to length 1."""
+        return F.normalize(target, dim=1)
+
+    def metric(self) -> NormalsMetric:
+        """Angular errors over all valid pixels of the set."""
+        return NormalsMetric()
+
+    def colorize(
+        self, values: Float[Tensor, "b 3 h w"], valid: Bool[Tensor, "b h w"] | None = None
+    ) -> Float[Tensor, "b 3 h w"]:
+        """(n + 1) / 2 as RGB."""
+        return paint_invalid(((values + 1) / 2).clamp(0, 1), valid)
+
+
+class NormalsMetric(Metric):
+    """Mean and median angle and the share of pixels under three angles, over all valid pixels seen.
+
+    The median comes from a histogram with bins of 0.01 degrees, so that its memory does not grow with the set.
+    """
+
+    full_state_update = False
+    higher_is_better = False
+    bins_per_degree = 100
+    histogram: Tensor
+    total: Tensor
+    under: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        bins = 180 * self.bins_per_degree + 1
+        self.add_state("histogram", torch.zeros(bins, dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("under", torch.zeros(3, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(
+        self, prediction: Float[Tensor, "b 3 h w"], target: Float[Tensor, "b 3 h w"], valid: Bool[Tensor, "b h w"]
+    ) -> None:
+        """Count a batch of raw predictions."""
+        cosine = F.cosine_similarity(prediction.float(), target, dim=1)[valid]
+        angle = torch.rad2deg(cosine.clamp(-1, 1).double().acos())
+        self.histogram += torch.bincount((angle * self.bins_per_degree).long(), minlength=self.histogram.numel())
+        self.total += angle.sum()
+        self.under += (angle < angle.new_tensor([11.25, 22.5, 30.0])[:, None]).sum(1)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Degrees and percent; NaN when nothing was valid."""
+        count = self.histogram.sum()
+        middle = (self.histogram.cumsum(0) * 2 >= count).int().argmax()
+        median = (middle + 0.5) / self.bins_per_degree
+        share = 100 * self.under / count
+        return {
+            "mean_err": self.total / count,
+            "median_err": torch.where(count > 0, median, torch.nan),
+            "within_11.25": share[0],
+            "within_22.5": share[1],
+            "within_30": share[2],
+        }

@@ -1,0 +1,122 @@
+"""Semantic segmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torchmetrics import Metric
+
+from mtpsl.structures import TargetSpec, masked_mean
+from mtpsl.tasks.base import Task, as_float_map, paint_invalid
+
+
+class Segmentation(Task):
+    """A class for every pixel: cross-entropy, mIoU and pixel accuracy.
+
+    Args:
+        name: the task's name.
+        num_classes: how many classes there are.
+        class_names: their names, for pictures and messages.
+        colors: an RGB triple from 0 to 255 for every class; by default well-separated hues.
+    """
+
+    score_types = {"miou": ("%", True), "pixel_accuracy": ("%", True)}
+    primary = "miou"
+
+    def __init__(
+        self,
+        name: str = "segmentation",
+        *,
+        num_classes: int,
+        class_names: Sequence[str] | None = None,
+        colors: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        super().__init__(name)
+        if num_classes < 2:
+            raise ValueError(f"{name}: num_classes should be at least 2, not {num_classes}")
+        if class_names is not None and len(class_names) != num_classes:
+            raise ValueError(f"{name}: class_names should have {num_classes} entries, not {len(class_names)}")
+        if colors is not None and len(colors) != num_classes:
+            raise ValueError(f"{name}: colors should have {num_classes} entries, not {len(colors)}")
+        self.num_classes = self.out_channels = self.encoding_channels = num_classes
+        self.class_names = list(class_names) if class_names is not None else [str(i) for i in range(num_classes)]
+        self.colors = torch.tensor(colors, dtype=torch.float32) / 255 if colors is not None else palette(num_classes)
+        self.target_spec = TargetSpec(0, torch.long)
+
+    def loss(
+        self, prediction: Float[Tensor, "b c h w"], target: Int[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]
+    ) -> Float[Tensor, " b"]:
+        """Cross-entropy."""
+        pixels = F.cross_entropy(prediction, target.masked_fill(~valid, -100), ignore_index=-100, reduction="none")
+        return masked_mean(pixels, valid)
+
+    def decode(self, prediction: Float[Tensor, "b c h w"]) -> Int[Tensor, "b h w"]:
+        """The most likely class."""
+        return prediction.argmax(1)
+
+    def encode_prediction(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """A sampled one-hot map with the gradient of a softmax: hard straight-through Gumbel-softmax, temperature 1."""
+        return F.gumbel_softmax(prediction, tau=1.0, hard=True, dim=1)
+
+    def encode_target(self, target: Int[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b c h w"]:
+        """One-hot."""
+        one_hot = torch.zeros((target.shape[0], self.num_classes, *target.shape[1:]), device=target.device)
+        return one_hot.scatter_(1, target.masked_fill(~valid, 0)[:, None], 1.0) * as_float_map(valid)
+
+    def metric(self) -> SegmentationMetric:
+        """mIoU and pixel accuracy, in percent."""
+        return SegmentationMetric(self.num_classes)
+
+    def colorize(
+        self, values: Int[Tensor, "b h w"], valid: Bool[Tensor, "b h w"] | None = None
+    ) -> Float[Tensor, "b 3 h w"]:
+        """One colour per class."""
+        return paint_invalid(self.colors.to(values.device)[values].permute(0, 3, 1, 2), valid)
+
+
+class SegmentationMetric(Metric):
+    """Mean intersection over union and pixel accuracy, both from ONE confusion matrix over everything seen.
+
+    A class absent from predictions and labels is skipped.
+    """
+
+    full_state_update = False
+    higher_is_better = True
+    confusion: Tensor
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.add_state("confusion", torch.zeros(num_classes, num_classes, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(
+        self, prediction: Float[Tensor, "b c h w"], target: Int[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]
+    ) -> None:
+        """Count a batch of raw predictions."""
+        pairs = target[valid] * self.num_classes + prediction.argmax(1)[valid]
+        self.confusion += torch.bincount(pairs, minlength=self.num_classes**2).view_as(self.confusion)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Both scores in percent; NaN when nothing was valid."""
+        correct = self.confusion.diagonal().double()
+        union = self.confusion.sum(0) + self.confusion.sum(1) - correct
+        present = union > 0
+        return {
+            "miou": 100 * (correct[present] / union[present]).mean(),
+            "pixel_accuracy": 100 * correct.sum() / self.confusion.sum(),
+        }
+
+
+def palette(num_classes: int) -> Float[Tensor, "n 3"]:
+    """Well-separated colours: hues a golden angle apart, brightness in three steps."""
+    index = torch.arange(num_classes)
+    hue = (0.6 + index * 0.61803398875) % 1
+    value = torch.tensor([0.95, 0.65, 0.8])[index % 3]
+    saturation = torch.tensor([0.75, 0.9, 0.45])[(index // 3) % 3]
+    phase = (hue[:, None] + torch.tensor([0.0, 2 / 3, 1 / 3])) % 1
+    ramp = ((phase * 6 - 3).abs() - 1).clamp(0, 1)
+    return value[:, None] * (1 - saturation[:, None] * (1 - ramp))
