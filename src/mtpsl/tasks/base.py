@@ -55,7 +55,7 @@ class Task(ABC):
 
     @abstractmethod
     def encode_target(self, target: Tensor, valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b e h w"]:
-        """The input of a mapping network for a label, zero where it is not valid."""
+        """The input of a mapping network for a label, of a constant value where it is not valid."""
 
     @abstractmethod
     def metric(self) -> torchmetrics.Metric:

@@ -1,0 +1,61 @@
+"""Samples and batches of every awkward kind, and where the shared data lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from mtpsl.structures import Batch, Sample
+from mtpsl.tasks import Depth, Edges, Normals, Segmentation, Task
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared folder beside the project is absent")
+
+
+def tasks(num_classes: int = 5, edges: bool = False) -> list[Task]:
+    """Segmentation, depth and normals (and edges)."""
+    some: list[Task] = [Segmentation(num_classes=num_classes), Depth(), Normals()]
+    return [*some, Edges()] if edges else some
+
+
+def sample(key: str = "a", size: tuple[int, int] = (32, 64), seed: int = 0, edges: bool = False) -> Sample:
+    """A random image with every label; all pixels valid. Class 4 of 5 is absent."""
+    random = torch.Generator().manual_seed(seed)
+    height, width = size
+    targets = {
+        "segmentation": torch.randint(0, 4, size, generator=random),
+        "depth": torch.rand((1, height, width), generator=random) * 4 + 0.5,
+        "normals": torch.nn.functional.normalize(torch.randn((3, height, width), generator=random), dim=0),
+    }
+    if edges:
+        targets["edges"] = (torch.rand((1, height, width), generator=random) < 0.1).float()
+    valid = {name: torch.ones(size, dtype=torch.bool) for name in targets}
+    return Sample(key, torch.rand((3, height, width), generator=random), targets, valid)
+
+
+def batch(labels: Sequence[Sequence[str]], size: tuple[int, int] = (32, 64), holes: bool = True, **options: bool) -> Batch:
+    """A batch whose image i carries `labels[i]`; with `holes`, a third of the labelled pixels are not valid."""
+    edges = options.get("edges", False)
+    samples = []
+    for row, names in enumerate(labels):
+        full = sample(f"image{row}", size, seed=row, edges=edges)
+        if holes:
+            random = torch.Generator().manual_seed(100 + row)
+            for name in full.valid:
+                full.valid[name] &= torch.rand(size, generator=random) > 1 / 3
+        samples.append(full.keep(names))
+    return Batch.collate(samples, {task.name: task.target_spec for task in tasks(edges=edges)})
+
+
+THREE = ("segmentation", "depth", "normals")
+LABELS: dict[str, list[tuple[str, ...]]] = {
+    "all labelled": [THREE] * 3,
+    "one label each": [("segmentation",), ("depth",), ("normals",)],
+    "an image with none": [("segmentation",), (), ("depth", "normals")],
+    "no label at all": [(), ()],
+    "a task with none": [("segmentation",), ("depth", "segmentation"), ("depth",)],
+    "one image": [("depth",)],
+}
