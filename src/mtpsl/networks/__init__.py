@@ -1,0 +1,12 @@
+"""Networks that predict several tasks from one image."""
+
+from mtpsl.networks.encoder_decoder import EncoderDecoder
+from mtpsl.networks.network import MultiTaskNetwork
+from mtpsl.networks.segnet import SegNet
+
+NETWORKS: dict[str, type[MultiTaskNetwork]] = {
+    "segnet": SegNet,
+    "timm": EncoderDecoder,
+}
+
+__all__ = ["NETWORKS", "EncoderDecoder", "MultiTaskNetwork", "SegNet"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torchmetrics
@@ -38,6 +38,10 @@ class Task(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    def options(self) -> dict[str, Any]:
+        """The constructor's keyword arguments that make the same task again."""
+        return {}
 
     @abstractmethod
     def loss(
@@ -90,7 +94,7 @@ class Task(ABC):
 
 def paint_invalid(colors: Float[Tensor, "b 3 h w"], valid: Bool[Tensor, "b h w"] | None) -> Float[Tensor, "b 3 h w"]:
     """Black where not valid."""
-    return colors if valid is None else colors * valid[:, None]
+    return colors if valid is None else colors.masked_fill(~valid[:, None], 0.0)
 
 
 def as_float_map(valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b 1 h w"]:

@@ -1,0 +1,5 @@
+"""Decoders: from an encoder's maps to the map in which heads predict."""
+
+from mtpsl.networks.decoders.plain import PlainDecoder
+
+__all__ = ["PlainDecoder"]

@@ -1,0 +1,70 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from mtpsl import commands
+from mtpsl.errors import UserError
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "train": commands.train,
+    "evaluate": commands.evaluate,
+    "predict": commands.predict,
+    "compare": commands.compare,
+    "check": commands.check,
+    "scenes": commands.scenes,
+    "recipes": commands.recipes,
+    "demo": commands.demo,
+}
+
+USAGE = """\
+usage: mtpsl COMMAND ...
+
+Train one vision network for several dense prediction tasks from partially annotated images.
+
+  mtpsl demo                          compare two methods on built-in scenes, in a few minutes
+  mtpsl check DATA                    what a data set holds and what is wrong with it
+  mtpsl train [RECIPE] --data.root DATA --out RUN
+                                      train a network
+  mtpsl evaluate RUN                  score it
+  mtpsl predict RUN PICTURES --out DIR
+                                      apply it to pictures of any size
+  mtpsl compare RUN RUN ...           a table of runs, with the improvement over single-task networks
+  mtpsl scenes OUT                    write the built-in scenes as a data set
+  mtpsl recipes                       list the recipes that ship with the package
+
+`mtpsl COMMAND --help` explains a command and its options.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if all went well, 2 for anything that the user can mend."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0 if words else 2
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"mtpsl {version('mtpsl')}")
+        return 0
+    if words[0] not in COMMANDS:
+        return fail(f"command {words[0]!r} is unknown: choose one of {', '.join(COMMANDS)}")
+    try:
+        COMMANDS[words[0]](words[1:])
+    except UserError as error:
+        return fail(str(error))
+    except KeyboardInterrupt:
+        return fail("interrupted")
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def fail(message: str) -> int:
+    """Print one line and return the exit status of a user's error."""
+    print(f"mtpsl: {' '.join(message.split())}", file=sys.stderr)
+    return 2

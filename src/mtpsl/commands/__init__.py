@@ -1,0 +1,12 @@
+"""The commands of the command line, one file each; heavy imports wait until a command runs."""
+
+from mtpsl.commands.check import check
+from mtpsl.commands.compare import compare
+from mtpsl.commands.demo import demo
+from mtpsl.commands.evaluate import evaluate
+from mtpsl.commands.predict import predict
+from mtpsl.commands.recipes import recipes
+from mtpsl.commands.scenes import scenes
+from mtpsl.commands.train import train
+
+__all__ = ["check", "compare", "demo", "evaluate", "predict", "recipes", "scenes", "train"]

@@ -1,0 +1,85 @@
+"""`mtpsl train`: train a run, or continue it."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mtpsl.commands.recipes import find_recipe
+from mtpsl.errors import UserError
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Parse `[RECIPE] [--out RUN | --resume RUN] [options]` and train."""
+    words = list(arguments)
+    out, resume = take(words, "--out"), take(words, "--resume")
+    quiet = "--quiet" in words
+    words = [word for word in words if word != "--quiet"]
+    recipe = words.pop(0) if words and not words[0].startswith("-") else take(words, "--config")
+
+    from mtpsl.training.config import parse_config, read_config, read_yaml
+
+    if {"-h", "--help"} & set(words):
+        print(HELP)
+    stored: dict[str, Any] = read_yaml(find_recipe(recipe)) if recipe else {}
+    if resume is not None:
+        if recipe or words or out:
+            raise UserError("--resume RUN takes its options from RUN/config.yaml: give no others")
+        if not (Path(resume) / "config.yaml").is_file():
+            raise UserError(f"{resume} is not a run folder: it has no config.yaml")
+        config = read_config(Path(resume) / "config.yaml")
+    else:
+        config = parse_config(words, stored)
+        if out is None:
+            raise UserError("--out is missing: name the folder to make for this run, e.g. --out runs/first")
+
+    from mtpsl.training.run import train as train_run
+    from mtpsl.training.assemble import run_data
+
+    folder = Path(resume if resume is not None else str(out))
+    if config.objective == "stl" and (config.tasks is None or len(config.tasks) != 1):
+        if folder.exists():
+            raise UserError(f"{folder} exists already: choose another --out")
+        for name in [task.name for task in run_data(config).tasks]:
+            report(train_run(dataclasses.replace(config, tasks=[name]), folder / name, progress=not quiet), folder / name)
+        return
+    report(train_run(config, folder, resume=resume is not None, progress=not quiet), folder)
+
+
+def report(scores: dict[str, Any], folder: Path) -> None:
+    """Print the scores of the last epoch."""
+    from mtpsl.commands.evaluate import print_scores
+
+    print_scores(scores, f"{folder}, last epoch")
+
+
+def take(words: list[str], option: str) -> str | None:
+    """Remove `--option value` or `--option=value` from the words and return the value."""
+    for index, word in enumerate(words):
+        if word == option:
+            if index + 1 >= len(words):
+                raise UserError(f"{option} needs a value")
+            value = words[index + 1]
+            del words[index : index + 2]
+            return value
+        if word.startswith(f"{option}="):
+            del words[index]
+            return word.split("=", 1)[1]
+    return None
+
+
+HELP = """\
+usage: mtpsl train [RECIPE] [--out RUN] [--resume RUN] [--quiet] [options]
+
+  RECIPE        a YAML file, or the name of a recipe that ships with the package (`mtpsl recipes`)
+  --out RUN     the folder to make for the run
+  --resume RUN  continue a run from its last complete epoch
+  --quiet       no progress bar
+
+  mtpsl train --data.root DATA --data.regime one --out runs/first
+  mtpsl train --objective supervised --training.epochs 50 --data.root DATA --out runs/plain
+  mtpsl train --objective stl --data.root DATA --out runs/single       (a network per task, for comparison)
+"""

@@ -1,0 +1,78 @@
+"""Scores of a network on a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from mtpsl.structures import Batch, Score
+from mtpsl.tasks import Task
+
+Scores = dict[str, dict[str, Score]]
+
+
+class Evaluator(nn.Module):
+    """The metrics of all tasks, fed with batches.
+
+    Sums are kept over the whole set, so scores do not depend on the batch size.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        super().__init__()
+        self.tasks = list(tasks)
+        self.metrics = nn.ModuleDict({task.name: task.metric() for task in tasks})
+
+    def metric(self, task: Task) -> Metric:
+        """The metric of one task."""
+        metric = self.metrics[task.name]
+        assert isinstance(metric, Metric)
+        return metric
+
+    def update(self, predictions: Mapping[str, Tensor], batch: Batch) -> None:
+        """Count a batch."""
+        for task in self.tasks:
+            if task.name in batch.targets:
+                self.metric(task).update(
+                    predictions[task.name], batch.targets[task.name], batch.valid[task.name]
+                )
+
+    def compute(self) -> Scores:
+        """Scores of everything counted, by task and name; NaN for a task without any label."""
+        return {task.name: task.scores(self.metric(task).compute()) for task in self.tasks}
+
+    def reset(self) -> None:
+        """Forget what was counted."""
+        for task in self.tasks:
+            self.metric(task).reset()
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, tasks: Sequence[Task], batches: Iterable[Batch]) -> Scores:
+    """Run a network over batches (in evaluation mode, on the device of its parameters) and score it."""
+    device = next(network.parameters()).device
+    training = network.training
+    network.eval()
+    evaluator = Evaluator(tasks).to(device)
+    for batch in batches:
+        evaluator.update(network(batch.images.to(device)).predictions, batch.to(device))
+    network.train(training)
+    return evaluator.compute()
+
+
+def to_json(tasks: Sequence[Task], scores: Scores) -> dict[str, dict[str, dict[str, object]]]:
+    """Scores as written to `scores.json`."""
+    return {
+        task.name: {
+            name: {
+                "value": score.value,
+                "unit": score.unit,
+                "higher_is_better": score.higher_is_better,
+                "primary": name == task.primary,
+            }
+            for name, score in scores[task.name].items()
+        }
+        for task in tasks
+    }

@@ -1,0 +1,82 @@
+"""SegNet with one head per task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mtpsl.networks.network import MultiTaskNetwork, scaled
+from mtpsl.structures import Output
+
+STAGE_CHANNELS = (64, 128, 256, 512, 512)
+"""Channels after each of the five stages of a SegNet (that is, VGG-16) encoder."""
+STAGE_CONVOLUTIONS = (2, 2, 3, 3, 3)
+"""Convolutions in each stage."""
+
+
+class SegNet(MultiTaskNetwork):
+    """Shared encoder and decoder that hands pooling indices over; two convolutions per task as its head.
+
+    Badrinarayanan, Kendall, Cipolla: SegNet, TPAMI 2017, in the form of Liu, Johns, Davison (MTAN), CVPR 2019, that the
+    paper trains on NYU-v2 and Cityscapes.
+
+    Args:
+        out_channels: channels to predict, by task.
+        width: factor on every layer's channels; 1 is the published network.
+    """
+
+    stride = 32
+
+    def __init__(self, out_channels: Mapping[str, int], *, width: float = 1.0) -> None:
+        super().__init__()
+        if width <= 0:
+            raise ValueError(f"width should be positive, not {width}")
+        channels = [scaled(c, width) for c in STAGE_CHANNELS]
+        self.feature_channels = channels[-1]
+        self.encoder = nn.ModuleList(
+            stage(before, after, count)
+            for before, after, count in zip([3, *channels], channels, STAGE_CONVOLUTIONS, strict=False)
+        )
+        self.decoder = nn.ModuleList(
+            stage(before, after, count)
+            for before, after, count in zip(channels, [channels[0], *channels], STAGE_CONVOLUTIONS, strict=False)
+        )
+        self.heads = nn.ModuleDict(
+            {
+                name: nn.Sequential(nn.Conv2d(channels[0], channels[0], 3, padding=1), nn.Conv2d(channels[0], count, 1))
+                for name, count in out_channels.items()
+            }
+        )
+        self.apply(initialize)
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Output:
+        """Predict every task; features are the five pooled maps."""
+        self.check_size(images)
+        x, features, indices = images, [], []
+        for block in self.encoder:
+            x, index = F.max_pool2d(block(x), 2, return_indices=True)
+            features.append(x)
+            indices.append(index)
+        for block, index in zip(reversed(self.decoder), reversed(indices), strict=True):
+            x = block(F.max_unpool2d(x, index, 2))
+        return Output({name: head(x).float() for name, head in self.heads.items()}, features)
+
+
+def stage(in_channels: int, out_channels: int, count: int) -> nn.Sequential:
+    """`count` times convolution, batch norm, ReLU; the first changes the channels."""
+    layers: list[nn.Module] = []
+    for index in range(count):
+        before = in_channels if index == 0 else out_channels
+        layers += [nn.Conv2d(before, out_channels, 3, padding=1), nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
+
+
+def initialize(module: nn.Module) -> None:
+    """Xavier normal weights and zero bias, as published."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.xavier_normal_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

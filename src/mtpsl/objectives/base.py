@@ -1,0 +1,48 @@
+"""What an objective is: the thing that papers call a method."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from torch import nn
+
+from mtpsl.networks.network import MultiTaskNetwork
+from mtpsl.structures import Batch, Losses
+from mtpsl.tasks import Task
+
+
+class Objective(nn.Module, ABC):
+    """Losses of a network on a batch.
+
+    Args:
+        tasks: the tasks that the network predicts.
+        network: only its shape is looked at (`stride`, `feature_channels`); it is neither kept nor changed.
+    """
+
+    #: how many tasks it needs: (at least, at most)
+    task_range: ClassVar[tuple[int, int | None]] = (1, None)
+
+    def __init__(self, tasks: Sequence[Task], network: MultiTaskNetwork) -> None:
+        super().__init__()
+        least, most = self.task_range
+        if len(tasks) < least or (most is not None and len(tasks) > most):
+            wanted = f"exactly {least}" if least == most else f"at least {least}"
+            names = ", ".join(task.name for task in tasks)
+            raise ValueError(f"{type(self).__name__} needs {wanted} task{'s' * (least > 1)}, not {len(tasks)}: {names}")
+        self.tasks = list(tasks)
+        self.progress = 0.0
+
+    @abstractmethod
+    def forward(self, network: nn.Module, batch: Batch) -> Losses:
+        """Run the network on the batch and return what to minimize."""
+
+    def set_progress(self, progress: float) -> None:
+        """Tell how much of the training is done, from 0 to 1 (for weights that change over it)."""
+        self.progress = progress
+
+    def parameter_groups(self, lr: float) -> Iterable[dict[str, Any]]:
+        """Optimizer groups of the objective's own parameters; `halve_every` in a group asks for its own schedule."""
+        parameters = list(self.parameters())
+        return [{"params": parameters, "lr": lr}] if parameters else []

@@ -1,0 +1,141 @@
+"""The conditional mapping network: from a task's prediction or label to the joint space of a pair of tasks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mtpsl.networks.network import scaled
+from mtpsl.networks.segnet import STAGE_CHANNELS, STAGE_CONVOLUTIONS, initialize
+
+
+class MappingNetwork(nn.Module):
+    """SegNet's encoder behind one input layer per task, with FiLM after every norm.
+
+    Li, Liu, Bilen, CVPR 2022, section 3.2. The norm takes its statistics from each row alone, which equals the
+    published batch norm fed with one image at a time, so that any number of rows can be mapped in one call.
+
+    Args:
+        in_channels: channels of the encodings, by task, in the order of the task indices.
+        out_channels: channels of the result: those of the network's last feature map.
+        stride: how much smaller than the input the result is, a power of two.
+        width: factor on the channels of all layers but the last stage's.
+        conditional: condition on the pair of tasks; without it one mapping serves all pairs ("w/o cond").
+        mapping_stride: average-pool the input by 1 (published) or 2; the result keeps its size.
+
+    Raises:
+        ValueError: `stride` or `mapping_stride` is not a power of two that the stages can reach.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: int,
+        *,
+        stride: int = 32,
+        width: float = 1.0,
+        conditional: bool = True,
+        mapping_stride: int = 1,
+    ) -> None:
+        super().__init__()
+        self.num_tasks = len(in_channels)
+        self.mapping_stride = mapping_stride
+        pools = math.log2(stride) - math.log2(mapping_stride)
+        if mapping_stride not in (1, 2) or not pools.is_integer() or not 0 <= pools <= len(STAGE_CHANNELS):
+            raise ValueError(
+                f"stride should be a power of two up to {2 ** len(STAGE_CHANNELS)} and mapping_stride 1 or 2, "
+                f"not {stride} and {mapping_stride}"
+            )
+        self.pools = int(pools)
+        channels = [*(scaled(c, width) for c in STAGE_CHANNELS[:-1]), out_channels]
+        self.inputs = nn.ModuleList(
+            nn.ModuleDict({"conv": nn.Conv2d(c, channels[0], 3, padding=1), "norm": RowNorm(channels[0], 0)})
+            for c in in_channels
+        )
+        pairs = self.num_tasks * (self.num_tasks - 1) if conditional else 0
+        self.stages = nn.ModuleList()
+        before = channels[0]
+        for after, count in zip(channels, STAGE_CONVOLUTIONS, strict=True):
+            layers = nn.ModuleList()
+            for index in range(count):
+                conv = nn.Conv2d(before if index == 0 else after, after, 3, padding=1)
+                layers.append(nn.ModuleDict({"conv": conv, "norm": RowNorm(after, pairs)}))
+            self.stages.append(layers)
+            before = after
+        self.apply(initialize)
+
+    def stem(self, encoding: Float[Tensor, "n e h w"], task: int) -> Float[Tensor, "n c h w"]:
+        """What does not depend on the pair: the task's input layer and the first convolution, to be shared by pairs."""
+        x = F.avg_pool2d(encoding, self.mapping_stride) if self.mapping_stride > 1 else encoding
+        layer = self.inputs[task]
+        return self.stages[0][0]["conv"](F.relu(layer["norm"](layer["conv"](x)), inplace=True))
+
+    def forward(self, stems: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
+        """Map each row to the joint space of its pair (`pair_index`)."""
+        x = stems
+        for number, layers in enumerate(self.stages):
+            for index, layer in enumerate(layers):
+                if number or index:  # the very first convolution is part of the stem
+                    x = layer["conv"](x)
+                x = F.relu(layer["norm"](x, pairs), inplace=True)
+            if number < self.pools:
+                x = F.max_pool2d(x, 2)
+        return x
+
+    def conditioning(self) -> list[nn.Parameter]:
+        """The FiLM parameters."""
+        return [p for name, p in self.named_parameters() if name.endswith(("gamma", "beta"))]
+
+    def backbone(self) -> list[nn.Parameter]:
+        """All other parameters."""
+        return [p for name, p in self.named_parameters() if not name.endswith(("gamma", "beta"))]
+
+
+class RowNorm(nn.Module):
+    """Normalize every channel of every row over its pixels, then affine, then FiLM with the row's pair.
+
+    gamma * (weight * x + bias) + beta is ONE affine map per row and channel: the whole layer is a single batch norm over
+    rows times channels.
+
+    Args:
+        channels: channels of the input.
+        pairs: number of task pairs; 0 for no FiLM.
+    """
+
+    eps = 1e-5
+
+    def __init__(self, channels: int, pairs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.gamma = nn.Parameter(torch.ones(pairs, channels)) if pairs else None
+        self.beta = nn.Parameter(torch.zeros(pairs, channels)) if pairs else None
+
+    def forward(
+        self, x: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"] | None = None
+    ) -> Float[Tensor, "r c h w"]:
+        """Normalize; `pairs` selects the FiLM parameters of each row."""
+        rows, channels, height, width = x.shape
+        weight, bias = self.weight.expand(rows, -1), self.bias.expand(rows, -1)
+        if self.gamma is not None and self.beta is not None and pairs is not None:
+            gamma = self.gamma[pairs]
+            weight, bias = gamma * weight, gamma * bias + self.beta[pairs]
+        flat = x.reshape(1, rows * channels, height, width)
+        out = torch.batch_norm(
+            flat, weight.reshape(-1), bias.reshape(-1), None, None, True, 0.0, self.eps, torch.backends.cudnn.enabled
+        )
+        return out.view(rows, channels, height, width)
+
+
+def pair_index(source: Int[Tensor, " r"], target: Int[Tensor, " r"], num_tasks: int) -> Int[Tensor, " r"]:
+    """The column of a pair: row-major over the K x K matrix without its diagonal.
+
+    >>> pair_index(torch.tensor([0, 0, 1, 2]), torch.tensor([1, 2, 0, 1]), 3)
+    tensor([0, 1, 2, 5])
+    """
+    return source * (num_tasks - 1) + target - (target > source).long()

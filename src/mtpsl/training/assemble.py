@@ -1,0 +1,140 @@
+"""From a configuration to data, network and objective."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mtpsl.data.augment import Augmentation
+from mtpsl.data.folder import FolderDataset
+from mtpsl.data.labels import label_mask
+from mtpsl.data.loading import PartialDataset
+from mtpsl.data.scenes import ScenesDataset
+from mtpsl.errors import UserError
+from mtpsl.networks import NETWORKS, MultiTaskNetwork
+from mtpsl.objectives import OBJECTIVES, Objective
+from mtpsl.tasks import Task
+from mtpsl.training.config import RunConfig
+from mtpsl.training.settings import DataSettings
+
+Source = FolderDataset | ScenesDataset
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The images of a run: training with the labels that the regime leaves, validation with all."""
+
+    name: str
+    tasks: list[Task]
+    train: PartialDataset
+    validation: PartialDataset
+
+
+def open_split(settings: DataSettings, split: str, tasks: list[str] | None, seed: int = 0) -> Source:
+    """One split of the data set.
+
+    Raises:
+        UserError: the data set is not there or not as described.
+    """
+    if settings.name == "scenes":
+        count = settings.scenes_train if split == settings.train_split else settings.scenes_val
+        kind = "train" if split == settings.train_split else "val"
+        options = {} if tasks is None else {"tasks": tasks}
+        return ScenesDataset(count, kind, size=settings.size or (96, 128), seed=0, **options)
+    if settings.root is None:
+        raise UserError("data.root is missing: name the folder of the data set, e.g. --data.root DATA")
+    return FolderDataset(settings.root, split, size=settings.size, description=settings.description, tasks=tasks)
+
+
+def run_data(config: RunConfig) -> RunData:
+    """Training and validation images of a run, checked.
+
+    The label regime chooses among all tasks of the data set (`data.tasks`), so that runs for one, some or all of them
+    see the same labels; what remains is restricted to the run's tasks and to images with a label for one of them.
+
+    Raises:
+        UserError: a task without labels, an image without any, unknown tasks.
+    """
+    settings = config.data
+    label_seed = config.training.seed if settings.label_seed is None else settings.label_seed
+    source = open_split(settings, settings.train_split, settings.tasks)
+    names = config.tasks or list(source.tasks)
+    for name in names:
+        if name not in source.tasks:
+            raise UserError(f"task {name!r} is not in the data set: choose from {', '.join(source.tasks)}")
+    chosen = torch.arange(len(source.keys))
+    if settings.limit is not None:
+        if not 0 < settings.limit <= len(source.keys):
+            raise UserError(f"data.limit should be between 1 and {len(source.keys)} (all images), not {settings.limit}")
+        order = torch.randperm(len(source.keys), generator=torch.Generator().manual_seed(label_seed))
+        chosen = order[: settings.limit].sort().values
+    available = source.available[chosen]
+    refuse_unlabelled(source, chosen, available, settings)
+    regime = label_mask(available, settings.regime, label_seed)
+    mask = torch.zeros_like(source.available)
+    mask[chosen] = regime
+    columns = torch.tensor([name in names for name in source.tasks])
+    mask &= columns
+    for column, name in enumerate(source.tasks):
+        if name in names and not mask[:, column].any():
+            raise UserError(
+                f"task {name!r} has no label left in split {settings.train_split!r}: add labels, "
+                "choose another data.regime, or leave it out with --tasks"
+            )
+    train = PartialDataset(source, mask, cache=settings.cache).subset(mask.any(1).nonzero()[:, 0].tolist())
+    held_out = open_split(settings, settings.val_split, names)
+    validation = PartialDataset(held_out, held_out.available, cache=settings.cache)
+    name = settings.name if settings.name == "scenes" else str(getattr(source, "name", settings.root))
+    return RunData(name, [source.tasks[n] for n in source.tasks if n in names], train, validation)
+
+
+def refuse_unlabelled(source: Source, chosen: Tensor, available: Tensor, settings: DataSettings) -> None:
+    """An image without any label is a mistake in the data, not something to skip in silence."""
+    empty = [source.keys[int(chosen[row])] for row in (~available.any(1)).nonzero()[:, 0]]
+    if empty:
+        raise UserError(
+            f"{len(empty)} of {len(chosen)} images in split {settings.train_split!r} have no label at all, "
+            f"e.g. {empty[0]!r}: add a label file or take the image out (`mtpsl check` lists them)"
+        )
+
+
+def build_network(config: RunConfig, tasks: list[Task]) -> MultiTaskNetwork:
+    """The network of a run, with fresh weights."""
+    try:
+        return NETWORKS[config.network]({task.name: task.out_channels for task in tasks}, **config.network_options)
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(f"network {config.network}: {error}") from error
+
+
+def build_objective(config: RunConfig, tasks: list[Task], network: MultiTaskNetwork) -> Objective:
+    """The objective of a run, with fresh weights."""
+    try:
+        return OBJECTIVES[config.objective](tasks, network, **config.objective_options)
+    except ValueError as error:
+        raise UserError(f"objective {config.objective}: {error}") from error
+
+
+def build_augmentation(config: RunConfig, tasks: list[Task]) -> Augmentation | None:
+    """The augmentation of a run, or none where there is nothing to do."""
+    scales, flip = config.training.scales, config.training.flip
+    if not flip and all(scale == 1 for scale in scales):
+        return None
+    try:
+        return Augmentation(tasks, scales=scales, flip=flip)
+    except ValueError as error:
+        raise UserError(f"training.scales: {error}") from error
+
+
+def check_image_size(network: MultiTaskNetwork, size: tuple[int, int]) -> None:
+    """Say before training that images do not fit the network."""
+    height, width = size
+    if height % network.stride or width % network.stride:
+        fit = [max(network.stride, round(side / network.stride) * network.stride) for side in size]
+        raise UserError(
+            f"images of {height}x{width} do not fit a network that needs multiples of {network.stride}: "
+            f"resize them with --data.size [{fit[0]},{fit[1]}]"
+        )

@@ -1,0 +1,92 @@
+"""What happens around an epoch: history, scores, checkpoint."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback, Checkpoint
+
+from mtpsl.files import write_text
+from mtpsl.training.folder import RunFolder
+from mtpsl.training.module import TrainingModule
+
+
+class History(Callback):
+    """One row per epoch in metrics.csv; part of the checkpoint, so that a resumed run continues it without a gap.
+
+    Args:
+        folder: the run.
+        on_scores: called with the epoch (counted from 1) when an epoch was validated.
+    """
+
+    def __init__(self, folder: RunFolder, on_scores: Callable[[TrainingModule, int], None]) -> None:
+        self.folder, self.on_scores = folder, on_scores
+        self.rows: list[dict[str, float]] = []
+        self._start = 0.0
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Start the clock."""
+        self._start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write the epoch's row."""
+        assert isinstance(pl_module, TrainingModule)
+        epoch = trainer.current_epoch + 1
+        row = {"epoch": float(epoch), "lr": trainer.optimizers[0].param_groups[0]["lr"]}
+        row["seconds"] = time.perf_counter() - self._start
+        row |= {name: float(value) for name, value in sorted(trainer.callback_metrics.items()) if keep(name, pl_module)}
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            write_text(self.folder.path / "metrics.csv", as_csv(self.rows))
+            if pl_module.scores is not None:
+                self.on_scores(pl_module, epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue after these rows."""
+        self.rows = list(state_dict["rows"])
+
+
+class LastCheckpoint(Checkpoint):
+    """Replaces checkpoints/last.ckpt in one step after every `every` epochs and after the last.
+
+    Lightning calls it after all other callbacks, so it holds the history of its own epoch.
+    """
+
+    def __init__(self, folder: RunFolder, every: int = 1) -> None:
+        super().__init__()
+        self.folder, self.every = folder, every
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Save."""
+        epoch = trainer.current_epoch + 1
+        if epoch % self.every and epoch != trainer.max_epochs:
+            return
+        unfinished = self.folder.checkpoint.with_name("unfinished.ckpt")
+        trainer.save_checkpoint(unfinished)
+        if trainer.is_global_zero:
+            os.replace(unfinished, self.folder.checkpoint)
+
+
+def keep(name: str, module: TrainingModule) -> bool:
+    """Scores only in the row of the epoch that was validated (Lightning keeps showing the old ones)."""
+    return module.scores is not None or not name.startswith("val/")
+
+
+def as_csv(rows: list[dict[str, float]]) -> str:
+    """Rows as CSV; a column that a row lacks is empty."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
+    return text.getvalue()

@@ -1,0 +1,156 @@
+"""The configuration of a run: typed, from YAML and options, with the options of the chosen network and objective."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+import yaml
+
+from mtpsl.errors import UserError
+from mtpsl.networks import NETWORKS
+from mtpsl.objectives import OBJECTIVES
+from mtpsl.training.settings import DataSettings, TrainingSettings, names
+
+CHOICES: dict[str, tuple[Mapping[str, type], str, set[str]]] = {
+    "network": (NETWORKS, "segnet", {"out_channels"}),
+    "objective": (OBJECTIVES, "cross_task", {"tasks", "network"}),
+}
+"""Groups whose options depend on a name: the registry, the default, the arguments that the program supplies."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All that defines a run; `network` and `objective` are a name and keyword arguments."""
+
+    data: DataSettings
+    training: TrainingSettings
+    network: str
+    network_options: dict[str, Any]
+    objective: str
+    objective_options: dict[str, Any]
+    tasks: list[str] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As written to config.yaml."""
+        training = {name: plain(getattr(self.training, name)) for name in names(TrainingSettings)}
+        return {
+            "tasks": self.tasks,
+            "data": {name: plain(getattr(self.data, name)) for name in names(DataSettings)},
+            "network": {"name": self.network, **{k: plain(v) for k, v in self.network_options.items()}},
+            "objective": {"name": self.objective, **{k: plain(v) for k, v in self.objective_options.items()}},
+            "training": training,
+        }
+
+
+def parse_config(arguments: Sequence[str], stored: Mapping[str, Any], *, prog: str = "mtpsl train") -> RunConfig:
+    """A configuration from a YAML file's content, overridden by `--group.option value` arguments.
+
+    Raises:
+        UserError: an option or name is unknown or has a value of another type.
+    """
+    arguments = [expand(argument) for argument in arguments]
+    base = {key: dict(value) if isinstance(value, Mapping) else value for key, value in stored.items()}
+    chosen = {}
+    for group, (registry, default, supplied) in CHOICES.items():
+        options = base.get(group)
+        options = {"name": options} if isinstance(options, str) else dict(options or {})
+        name = argument_value(arguments, f"--{group}.name") or options.get("name", default)
+        if name not in registry:
+            raise UserError(f"{group} {name!r} is unknown: choose one of {', '.join(registry)}")
+        if options.get("name", name) != name:  # another choice than the file's: its options do not apply
+            known = inspect.signature(registry[name]).parameters
+            options = {key: value for key, value in options.items() if key in known and key not in supplied}
+        base[group] = {**options, "name": name}
+        chosen[group] = name
+    parser = make_parser(chosen, prog)
+    try:
+        values = parser.parse_args(["--config", yaml.safe_dump(base, sort_keys=False), *arguments])
+        groups = {key: dict(vars(values[key])) for key in ("data", "training", "network", "objective")}
+        data, training = DataSettings(**groups["data"]), TrainingSettings(**groups["training"])
+    except (jsonargparse.ArgumentError, ValueError, TypeError) as error:
+        raise UserError(readable(error)) from error
+    for group in CHOICES:
+        groups[group].pop("name")
+    return RunConfig(
+        data, training, chosen["network"], groups["network"], chosen["objective"], groups["objective"], values.tasks
+    )
+
+
+def make_parser(chosen: Mapping[str, str], prog: str) -> jsonargparse.ArgumentParser:
+    """The parser for one choice of network and objective."""
+    parser = jsonargparse.ArgumentParser(
+        prog=prog,
+        exit_on_error=False,
+        description=(
+            "Train a network. RECIPE is a YAML file or the name of one that ships with the package (`mtpsl recipes` "
+            "lists them); every option below overrides it. The options of --network and --objective are those of the "
+            "chosen name: give the name together with --help to read about others."
+        ),
+    )
+    parser.add_argument("--config", action="config", help="a YAML file (the same as RECIPE)")
+    parser.add_argument("--tasks", type=list[str] | None, default=None, help="tasks to train; by default all")
+    parser.add_class_arguments(DataSettings, "data")
+    for group, (registry, _, supplied) in CHOICES.items():
+        parser.add_argument(
+            f"--{group}.name",
+            default=chosen[group],
+            choices=list(registry),
+            help=f"also --{group} NAME",
+        )
+        parser.add_class_arguments(registry[chosen[group]], group, skip=supplied)
+    parser.add_class_arguments(TrainingSettings, "training")
+    return parser
+
+
+def read_config(path: Path) -> RunConfig:
+    """The configuration in a run folder."""
+    return parse_config([], read_yaml(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A mapping from a YAML file, read without constructing any object."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: there is no such file") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: not a readable YAML file ({readable(error)})") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: should hold options as `group: {{option: value}}`, not {type(content).__name__}")
+    return content
+
+
+def expand(argument: str) -> str:
+    """`--objective` is short for `--objective.name`, likewise `--network`."""
+    for group in CHOICES:
+        if argument == f"--{group}" or argument.startswith(f"--{group}="):
+            return argument.replace(f"--{group}", f"--{group}.name", 1)
+    return argument
+
+
+def argument_value(arguments: Sequence[str], option: str) -> str | None:
+    """The last value of an option among unparsed arguments."""
+    value = None
+    for index, argument in enumerate(arguments):
+        if argument == option and index + 1 < len(arguments):
+            value = arguments[index + 1]
+        elif argument.startswith(f"{option}="):
+            value = argument.split("=", 1)[1]
+    return value
+
+
+def plain(value: Any) -> Any:
+    """A value as YAML writes it."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return list(value) if isinstance(value, list | tuple) else value
+
+
+def readable(error: Exception) -> str:
+    """An error's message on one line."""
+    return " ".join(str(error).split())

@@ -1,0 +1,154 @@
+"""The folder of a run: everything needed to continue, evaluate, predict from and compare it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from mtpsl.errors import UserError
+from mtpsl.evaluation.evaluate import Scores, to_json
+from mtpsl.files import write_text
+from mtpsl.tasks import Task, describe_task, make_task
+from mtpsl.training.config import RunConfig, read_config
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where the files of a run lie."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state after the last complete epoch."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def scores(self) -> Path:
+        """The scores of the last validated epoch."""
+        return self.path / "scores.json"
+
+    @property
+    def tasks(self) -> Path:
+        """The tasks, so that the network can be used where the data set is not."""
+        return self.path / "tasks.json"
+
+    def create(self, config: RunConfig, tasks: list[Task]) -> None:
+        """Write what is known before training starts.
+
+        Raises:
+            UserError: the folder exists and holds something.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            cure = f"`mtpsl train --resume {self.path}` continues it" if self.config.exists() else "choose another --out"
+            raise UserError(f"{self.path} exists already: {cure}")
+        try:
+            write_text(self.config, yaml.safe_dump(config.to_dict(), sort_keys=False))
+            write_text(self.tasks, json.dumps([describe_task(task) for task in tasks], indent=2) + "\n")
+            write_text(self.path / "environment.json", json.dumps(environment(config), indent=2) + "\n")
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be written: {error.strerror}") from error
+
+    def read_config(self) -> RunConfig:
+        """The configuration of an existing run."""
+        if not self.config.is_file():
+            raise UserError(f"{self.path} is not a run folder: it has no config.yaml")
+        return read_config(self.config)
+
+    def read_tasks(self) -> list[Task]:
+        """The tasks of an existing run."""
+        try:
+            return [make_task(description) for description in json.loads(self.tasks.read_text(encoding="utf-8"))]
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError(f"{self.tasks}: cannot be read as the tasks of a run ({error})") from error
+
+    def load_checkpoint(self) -> dict[str, Any]:
+        """The last checkpoint, read without executing anything.
+
+        Raises:
+            UserError: there is none, or it is not a checkpoint of this package.
+        """
+        if not self.checkpoint.is_file():
+            raise UserError(f"{self.path} has no checkpoint yet: `mtpsl train --resume {self.path}` trains it")
+        try:
+            content = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises a dozen kinds, depending on where a file is broken
+            raise UserError(f"{self.checkpoint}: not a checkpoint that can be loaded safely; it is damaged or foreign") from error
+        if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+            raise UserError(f"{self.checkpoint}: not a checkpoint of a training run")
+        return content
+
+    def write_scores(
+        self, config: RunConfig, tasks: list[Task], scores: Scores, *, data: str, epoch: int, size: tuple[int, int]
+    ) -> None:
+        """Write scores.json with what a comparison needs to know of the run."""
+        known = json.loads((self.path / "environment.json").read_text()) if self.path.joinpath("environment.json").exists() else {}
+        run = {
+            "objective": config.objective,
+            "regime": config.data.regime,
+            "seed": config.training.seed,
+            "data": data,
+            "tasks": [task.name for task in tasks],
+            "network": config.network_options.get("encoder", config.network),
+            "epochs": config.training.epochs,
+            "image_size": list(size),
+            "complete": epoch >= config.training.epochs,
+            "commit": known.get("commit", ""),
+        }
+        content = {"run": run, "split": config.data.val_split, "epoch": epoch, "scores": to_json(tasks, scores)}
+        write_text(self.scores, json.dumps(content, indent=2) + "\n")
+
+
+def environment(config: RunConfig) -> dict[str, Any]:
+    """Versions, commit, hardware and seed."""
+    packages = ("mtpsl", "torch", "torchvision", "timm", "lightning", "torchmetrics", "numpy")
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seed": config.training.seed,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+        "hardware": {
+            "processor": processor(),
+            "cores": os.cpu_count(),
+            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        },
+    }
+
+
+def commit() -> str:
+    """The commit of a source checkout of this package; empty where it is installed from elsewhere."""
+    here = Path(__file__).resolve().parent
+    try:
+        tracked = subprocess.run(["git", "ls-files", "--error-unmatch", __file__], cwd=here, capture_output=True)
+        if tracked.returncode:
+            return ""
+        found = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True)
+    except OSError:
+        return ""
+    return found.stdout.strip()
+
+
+def processor() -> str:
+    """The processor's name."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,110 @@
+"""Training on Lightning: the only file that knows its hooks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from mtpsl.data.augment import Augmentation
+from mtpsl.evaluation.evaluate import Evaluator, Scores
+from mtpsl.networks.network import MultiTaskNetwork
+from mtpsl.objectives import Objective
+from mtpsl.structures import Batch
+from mtpsl.tasks import Task
+from mtpsl.training.settings import TrainingSettings
+
+
+class TrainingModule(lightning.LightningModule):
+    """A network, its objective, and how they are optimized and validated.
+
+    Randomness of an epoch is a function of (seed, epoch, process), so that a resumed run repeats what an
+    uninterrupted one does.
+    """
+
+    def __init__(
+        self,
+        network: MultiTaskNetwork,
+        objective: Objective,
+        tasks: Sequence[Task],
+        augmentation: Augmentation | None,
+        settings: TrainingSettings,
+    ) -> None:
+        super().__init__()
+        self.network, self.objective, self.settings = network, objective, settings
+        self.tasks, self.augmentation = list(tasks), augmentation
+        self.evaluator = Evaluator(tasks)
+        self.scores: Scores | None = None
+        if settings.channels_last:
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def on_train_epoch_start(self) -> None:
+        """Seed this epoch; forget the scores of the last."""
+        torch.manual_seed(epoch_seed(self.settings.seed, self.current_epoch, self.global_rank))
+        self.scores = None
+        if self.current_epoch + 1 == self.settings.epochs:  # the last epoch is validated, whatever validate_every says
+            self.trainer.check_val_every_n_epoch = 1
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """The sum of all losses on an augmented batch."""
+        batches = float(self.trainer.num_training_batches)
+        self.objective.set_progress((self.current_epoch + index / batches) / self.settings.epochs)
+        if self.augmentation is not None:
+            batch = self.augmentation(batch)
+        losses = self.objective(self.network, self._formatted(batch))
+        total = losses.total()
+        values = {"loss": total, **{f"loss/{n}": x for n, x in {**losses.tasks, **losses.auxiliary}.items()}}
+        self.log_dict(
+            {name: value.detach() for name, value in values.items()},
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(batch),
+            sync_dist=self.trainer.world_size > 1,
+        )
+        return total
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Count a batch."""
+        self.evaluator.update(self.network(self._formatted(batch).images).predictions, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Score what was counted."""
+        self.scores = self.evaluator.compute()
+        self.evaluator.reset()
+        if not self.trainer.sanity_checking:
+            flat = {f"val/{t}/{n}": s.value for t, scores in self.scores.items() for n, s in scores.items()}
+            self.log_dict({name: torch.tensor(value, dtype=torch.float32) for name, value in flat.items()})
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Adam with a schedule per epoch; an objective's groups may have their own."""
+        settings = self.settings
+        groups: list[dict[str, Any]] = [{"params": list(self.network.parameters()), "lr": settings.lr}]
+        groups += self.objective.parameter_groups(settings.lr)
+        schedules = [halving(group.pop("halve_every", None)) or settings.factor for group in groups]
+        optimizer = torch.optim.Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay)
+        return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, schedules)}
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move a batch without waiting for it."""
+        return batch.to(device, non_blocking=True)
+
+    def _formatted(self, batch: Batch) -> Batch:
+        if not self.settings.channels_last:
+            return batch
+        images = batch.images.contiguous(memory_format=torch.channels_last)
+        return Batch(batch.keys, images, batch.targets, batch.valid)
+
+
+def halving(every: int | None) -> Callable[[int], float] | None:
+    """A schedule that halves after every so many epochs."""
+    return (lambda epoch: 0.5 ** (epoch // every)) if every else None
+
+
+def epoch_seed(seed: int, epoch: int, rank: int) -> int:
+    """Seeds that do not repeat between neighbouring runs, epochs and processes."""
+    digest = hashlib.blake2b(f"{seed}/{epoch}/{rank}".encode(), digest_size=7).digest()
+    return int.from_bytes(digest, "big")

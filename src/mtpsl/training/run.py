@@ -1,0 +1,201 @@
+"""Train a run from its configuration, or continue it; load it again."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from mtpsl.data.loading import make_loader
+from mtpsl.errors import UserError
+from mtpsl.evaluation.evaluate import Scores
+from mtpsl.networks import MultiTaskNetwork
+from mtpsl.objectives import Objective
+from mtpsl.tasks import Task
+from mtpsl.training.assemble import (
+    RunData,
+    build_augmentation,
+    build_network,
+    build_objective,
+    check_image_size,
+    run_data,
+)
+from mtpsl.training.callbacks import History, LastCheckpoint
+from mtpsl.training.config import RunConfig
+from mtpsl.training.folder import RunFolder
+from mtpsl.training.module import TrainingModule
+from mtpsl.visualization.sheets import save_sheets
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A trained network and what it was trained for."""
+
+    folder: RunFolder
+    config: RunConfig
+    tasks: list[Task]
+    network: MultiTaskNetwork
+    objective: Objective
+    epoch: int
+
+
+def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool = True) -> Scores:
+    """Train to the last epoch and return its scores.
+
+    Everything a user can get wrong is checked before the folder is made.
+
+    Args:
+        config: what to train.
+        out: the run folder; new, or with `resume` an existing one.
+        resume: continue from the last complete checkpoint, or from the start where there is none.
+        progress: show a progress bar.
+
+    Raises:
+        UserError: something in the configuration or the data is wrong, or `out` exists already.
+    """
+    folder = RunFolder(out)
+    main = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    data = run_data(config)
+    torch.manual_seed(config.training.seed)
+    network = build_network(config, data.tasks)
+    size = tuple(data.train[0].image.shape[-2:])
+    check_image_size(network, size)
+    objective = build_objective(config, data.tasks, network)
+    augmentation = build_augmentation(config, data.tasks)
+    if resume:
+        checkpoint = folder.checkpoint if folder.checkpoint.exists() else None
+        if checkpoint:
+            check_tasks(folder, folder.load_checkpoint(), data.tasks)
+    else:
+        checkpoint = None
+        if main:
+            folder.create(config, data.tasks)
+    module = TrainingModule(network, objective, data.tasks, augmentation, config.training)
+    history = History(
+        folder,
+        lambda module, epoch: folder.write_scores(
+            config, data.tasks, module.scores or {}, data=data.name, epoch=epoch, size=size
+        ),
+    )
+    trainer = make_trainer(config, folder, [history], progress)
+    if config.training.compile:
+        network.compile()
+    trainer.fit(module, datamodule=Loaders(config, data), ckpt_path=checkpoint, weights_only=True)
+    if trainer.interrupted:
+        raise UserError(f"interrupted: `mtpsl train --resume {out}` continues after the last complete epoch")
+    if trainer.is_global_zero and config.training.sheets:
+        loader = Loaders(config, data).validation_loader(0, 1)
+        save_sheets(network.eval(), data.tasks, loader, folder.path / "pictures", limit=config.training.sheets)
+    return module.scores or {}
+
+
+def load_run(path: Path) -> TrainedRun:
+    """The network of a run folder, in evaluation mode, with its objective.
+
+    Raises:
+        UserError: not a run folder, no checkpoint, or one that does not fit the configuration.
+    """
+    folder = RunFolder(path)
+    config = folder.read_config()
+    checkpoint = folder.load_checkpoint()
+    tasks = folder.read_tasks()
+    network = build_network(config, tasks)
+    objective = build_objective(config, tasks, network)
+    check_tasks(folder, checkpoint, tasks)
+    state = checkpoint["state_dict"]
+    try:
+        network.load_state_dict(part(state, "network."))
+        objective.load_state_dict(part(state, "objective."))
+    except RuntimeError as error:
+        raise UserError(f"{folder.checkpoint} does not fit {folder.config}: {str(error).splitlines()[-1].strip()}") from error
+    return TrainedRun(folder, config, tasks, network.eval(), objective.eval(), int(checkpoint["epoch"]) + 1)
+
+
+class Loaders(lightning.LightningDataModule):
+    """The loaders of a run; each process reads its share."""
+
+    def __init__(self, config: RunConfig, data: RunData) -> None:
+        super().__init__()
+        self.config, self.data = config, data
+        self.specs = {task.name: task.target_spec for task in data.tasks}
+
+    def train_dataloader(self) -> Any:
+        """Shuffled by (seed, epoch)."""
+        trainer, training = self.trainer, self.config.training
+        assert trainer is not None
+        return make_loader(
+            self.data.train,
+            self.specs,
+            batch_size=training.batch_size,
+            shuffle=True,
+            seed=training.seed,
+            workers=self.config.data.workers,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+            drop_last=len(self.data.train) >= training.batch_size * trainer.world_size,
+        )
+
+    def val_dataloader(self) -> Any:
+        """In order, no image twice."""
+        assert self.trainer is not None
+        return self.validation_loader(self.trainer.global_rank, self.trainer.world_size)
+
+    def validation_loader(self, rank: int, world_size: int) -> Any:
+        """The validation images of one process."""
+        return make_loader(
+            self.data.validation,
+            self.specs,
+            batch_size=self.config.training.batch_size,
+            shuffle=False,
+            workers=self.config.data.workers,
+            rank=rank,
+            world_size=world_size,
+        )
+
+
+def make_trainer(config: RunConfig, folder: RunFolder, callbacks: list[Callback], progress: bool) -> lightning.Trainer:
+    """Lightning's trainer for a run."""
+    training = config.training
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+    bar: list[Callback] = [RichProgressBar()] if progress else []
+    return lightning.Trainer(
+        accelerator=training.accelerator,
+        devices=training.devices,
+        strategy="ddp_find_unused_parameters_true" if training.devices > 1 else "auto",
+        precision="32-true" if training.precision == "32" else training.precision,
+        max_epochs=training.epochs,
+        check_val_every_n_epoch=training.validate_every,
+        num_sanity_val_steps=0,
+        gradient_clip_val=training.clip,
+        accumulate_grad_batches=training.accumulate,
+        use_distributed_sampler=False,
+        logger=TensorBoardLogger(str(folder.path), name="", version="tensorboard"),
+        callbacks=[*callbacks, LastCheckpoint(folder), *bar],
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        log_every_n_steps=10,
+    )
+
+
+def check_tasks(folder: RunFolder, checkpoint: dict[str, Any], tasks: list[Task]) -> None:
+    """Refuse a checkpoint whose network predicts other tasks."""
+    heads = {key.split(".")[2]: None for key in checkpoint["state_dict"] if key.startswith("network.heads.")}
+    names = [task.name for task in tasks]
+    if list(heads) != names:
+        raise UserError(
+            f"{folder.checkpoint} predicts {', '.join(heads)}, but {folder.config} asks for {', '.join(names)}: "
+            "use the checkpoint's own config.yaml"
+        )
+
+
+def part(state: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The entries below a prefix, without it."""
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

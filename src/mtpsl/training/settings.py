@@ -1,0 +1,109 @@
+"""The options of a run that do not belong to a network, an objective or a data set's files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which images, at which size, with which labels.
+
+    Args:
+        name: `folder` (a data set on disk) or `scenes` (rendered rooms, built in).
+        root: the folder of a data set on disk.
+        description: its dataset.yaml; by default the one in `root`.
+        size: height and width to resize to; by default the images' own.
+        regime: which of the labels that exist may be used: `full` all, `one` one per image, `random` 1 to K-1 per image.
+        label_seed: seed of the regime; by default the run's seed.
+        tasks: the tasks among which the regime chooses; by default all of the data set.
+        train_split: name of the training split.
+        val_split: name of the split that scores are computed on.
+        limit: use only this many training images (drawn by `label_seed`).
+        scenes_train: number of rendered training images (`scenes` only).
+        scenes_val: number of rendered validation images (`scenes` only).
+        workers: processes that read images; 0 reads in the training process.
+        cache: keep decoded images in memory.
+    """
+
+    name: Literal["folder", "scenes"] = "folder"
+    root: str | None = None
+    description: str | None = None
+    size: tuple[int, int] | None = None
+    regime: Literal["full", "one", "random"] = "full"
+    label_seed: int | None = None
+    tasks: list[str] | None = None
+    train_split: str = "train"
+    val_split: str = "val"
+    limit: int | None = None
+    scenes_train: int = 240
+    scenes_val: int = 60
+    workers: int = 0
+    cache: bool = True
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to optimize.
+
+    Args:
+        epochs: passes over the training images.
+        batch_size: images per step and process.
+        lr: learning rate of Adam.
+        weight_decay: L2 penalty of Adam.
+        schedule: `step` halves the rate after half of the epochs (published for NYU-v2 and Cityscapes), `poly` lowers
+            it to zero with power 0.9 (published for PASCAL), `constant` keeps it.
+        clip: largest gradient norm; larger gradients are scaled down to it.
+        accumulate: sum gradients over this many batches before a step.
+        validate_every: epochs between validations; the last epoch is always validated.
+        scales: magnifications that augmentation draws from; [1] for none.
+        flip: mirror half of the images.
+        seed: seed of weights, order of images, augmentation and label regime.
+        precision: `32` or `bf16-mixed`.
+        channels_last: memory layout that speeds convolutions up, above all with bf16.
+        compile: compile the network with torch.compile.
+        accelerator: `auto`, `cpu` or `gpu`.
+        devices: processes (GPUs or CPU processes); each gets `batch_size` images per step.
+        sheets: how many validation images are drawn into the run folder at the end.
+    """
+
+    epochs: int = 200
+    batch_size: int = 8
+    lr: float = 1e-4
+    weight_decay: float = 0.0
+    schedule: Literal["step", "poly", "constant"] = "step"
+    clip: float | None = None
+    accumulate: int = 1
+    validate_every: int = 10
+    scales: Sequence[float] = (1.0, 1.2, 1.5)
+    flip: bool = True
+    seed: int = 0
+    precision: Literal["32", "bf16-mixed"] = "32"
+    channels_last: bool = False
+    compile: bool = False
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: int = 1
+    sheets: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate", "validate_every", "devices"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"training.{name} should be at least 1, not {getattr(self, name)}")
+        for name in ("lr", "clip"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"training.{name} should be positive, not {value}")
+
+    def factor(self, epoch: int) -> float:
+        """The learning rate at an epoch, relative to `lr`."""
+        share = epoch / self.epochs
+        if self.schedule == "poly":
+            return float(max(0.0, 1 - share) ** 0.9)
+        return 0.5 if self.schedule == "step" and share >= 0.5 else 1.0
+
+
+def names(settings: type) -> list[str]:
+    """The option names of a settings class."""
+    return [field.name for field in fields(settings)]
