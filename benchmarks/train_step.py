@@ -59,7 +59,10 @@ class NaiveLoop(CrossTaskConsistency):
                 for t in range(len(self.tasks)):
                     if labelled[s] or not labelled[t]:
                         continue
-                    only = {name: valid if name == self.tasks[t].name else torch.zeros_like(valid) for name, valid in one.valid.items()}
+                    only = {
+                        name: valid if name == self.tasks[t].name else torch.zeros_like(valid)
+                        for name, valid in one.valid.items()
+                    }
                     pair = CrossTaskPair(self, s, t)
                     name = f"{self.tasks[s].name}->{self.tasks[t].name}"
                     term = pair(
@@ -148,7 +151,10 @@ def peak_gflops(bf16: bool, device: torch.device) -> float:
     conv = torch.nn.Conv2d(256, 256, 3, padding=1).to(device)
     x = torch.randn(8, 256, 48, 64, device=device, requires_grad=True)
     if bf16:
-        conv, x = conv.to(memory_format=torch.channels_last), x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+        conv, x = (
+            conv.to(memory_format=torch.channels_last),
+            x.detach().contiguous(memory_format=torch.channels_last).requires_grad_(),
+        )
     best = float("inf")
     for _ in range(8):
         start = time.perf_counter()
@@ -214,8 +220,12 @@ def main() -> None:
             times[variant].append(time.perf_counter() - start)
     peak = {bf16: peak_gflops(bf16, device) for bf16 in (False, True)}
     steps.clear()
-    print(f"SegNet width {options.width:g}, batch {options.batch}, {size[0]} x {size[1]}, 3 tasks, one label per image, {device}")
-    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, peak {peak[False]:.0f} (fp32), {peak[True]:.0f} (bf16) GFLOP/s\n")
+    print(
+        f"SegNet width {options.width:g}, batch {options.batch}, {size[0]} x {size[1]}, 3 tasks, one label per image, {device}"
+    )
+    print(
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}, peak {peak[False]:.0f} (fp32), {peak[True]:.0f} (bf16) GFLOP/s\n"
+    )
     print("| step | ms min | ms median | images/s (min) | GFLOP | share of peak | peak MiB |")
     print("|---|---|---|---|---|---|---|")
     rows = {}
@@ -234,7 +244,9 @@ def main() -> None:
             naive = times[f"naive loop, {views}"]
             for ours in (f"cross_task, {views}", f"cross_task, {views}, bf16"):
                 ratio = [a / b for a, b in zip(naive, times[ours], strict=True)]
-                print(f"\n{ours}: {min(naive) / min(times[ours]):.2f} times the naive loop (paired median {statistics.median(ratio):.2f})")
+                print(
+                    f"\n{ours}: {min(naive) / min(times[ours]):.2f} times the naive loop (paired median {statistics.median(ratio):.2f})"
+                )
     if options.json:
         with open(options.json, "w") as file:
             json.dump({"size": size, "batch": options.batch, "width": options.width, "rows": rows}, file, indent=2)

@@ -36,7 +36,9 @@ def sample(key: str = "a", size: tuple[int, int] = (32, 64), seed: int = 0, edge
     return Sample(key, torch.rand((3, height, width), generator=random), targets, valid)
 
 
-def batch(labels: Sequence[Sequence[str]], size: tuple[int, int] = (32, 64), holes: bool = True, **options: bool) -> Batch:
+def batch(
+    labels: Sequence[Sequence[str]], size: tuple[int, int] = (32, 64), holes: bool = True, **options: bool
+) -> Batch:
     """A batch whose image i carries `labels[i]`; with `holes`, a third of the labelled pixels are not valid."""
     edges = options.get("edges", False)
     samples = []

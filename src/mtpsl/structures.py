@@ -1,4 +1,4 @@
-"""The values that flow through training: Sample -> Batch -> Output -> Losses; and the Score that comes out of evaluation."""
+"""The values that flow through training (Sample, Batch, Output, Losses) and the Score that evaluation gives."""
 
 from __future__ import annotations
 
@@ -128,12 +128,15 @@ class Batch:
             for row, sample in enumerate(samples):
                 if name not in sample.targets:
                     continue
-                if sample.targets[name].shape != shape or sample.valid[name].shape != (height, width):
+                target, mask = sample.targets[name], sample.valid.get(name)
+                if target.shape != shape:
+                    raise ValueError(f"{sample.key}: {name} should have shape {shape}, not {tuple(target.shape)}")
+                if mask is None or mask.dtype != torch.bool or mask.shape != (height, width):
+                    found = "missing" if mask is None else f"{mask.dtype} of shape {tuple(mask.shape)}"
                     raise ValueError(
-                        f"{sample.key}: {name} should have shape {shape}, not {tuple(sample.targets[name].shape)}"
+                        f"{sample.key}: valid[{name!r}] should be bool of shape {(height, width)}, not {found}"
                     )
-                targets[name][row] = sample.targets[name]
-                valid[name][row] = sample.valid[name]
+                targets[name][row], valid[name][row] = target, mask
         images = torch.stack([sample.image for sample in samples])
         return cls(tuple(sample.key for sample in samples), images, targets, valid)
 

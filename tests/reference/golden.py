@@ -7,9 +7,9 @@ import zlib
 
 import numpy as np
 import torch
-from builders import SHARED
 from torch import Tensor
 
+from builders import SHARED
 from mtpsl.networks import SegNet
 from mtpsl.objectives import CrossTaskConsistency
 from mtpsl.tasks import Depth, Normals, Segmentation
@@ -51,7 +51,10 @@ def golden_network() -> SegNet:
     """Our SegNet with the golden weights."""
     network = SegNet({task.name: task.out_channels for task in TASKS})
     theirs, ours = golden_weights("model"), {}
-    for side, first, rest in (("encoder", "encoder_block", "conv_block_enc"), ("decoder", "decoder_block", "conv_block_dec")):
+    for side, first, rest in (
+        ("encoder", "encoder_block", "conv_block_enc"),
+        ("decoder", "decoder_block", "conv_block_dec"),
+    ):
         for stage in range(5):
             prefixes = [f"{first}.{stage}"]
             prefixes += [f"{rest}.{stage}"] if stage < 2 else [f"{rest}.{stage}.0", f"{rest}.{stage}.1"]
@@ -77,7 +80,9 @@ def golden_objective(network: SegNet, **options: float) -> CrossTaskConsistency:
                 ours[f"inputs.{task}.{name}.{kind}"] = theirs[f"mapfns.pred_encoder_source.{task}.{layer}.{kind}"]
     for stage in range(5):
         prefixes = [f"encoder_block.{stage}"]
-        prefixes += [f"conv_block_enc.{stage}"] if stage < 2 else [f"conv_block_enc.{stage}.0", f"conv_block_enc.{stage}.1"]
+        prefixes += (
+            [f"conv_block_enc.{stage}"] if stage < 2 else [f"conv_block_enc.{stage}.0", f"conv_block_enc.{stage}.1"]
+        )
         for index, prefix in enumerate(prefixes):
             place = f"stages.{stage}.{index}"
             for name, layer in (("conv", "conv"), ("norm", "bn")):

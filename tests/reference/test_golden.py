@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from builders import needs_shared
 from golden import TASKS, golden_network, golden_objective, golden_values
 from torch import Tensor
 
+from builders import needs_shared
 from mtpsl.structures import Batch
 
 pytestmark = needs_shared
@@ -61,7 +61,9 @@ def test_segnet_is_the_published_network(values: dict[str, Tensor], mode: str) -
         assert relative_error(prediction[..., ::4, ::4], values[f"{mode}_{name}"]) < 1e-4
 
 
-def test_losses_are_the_published_ones(values: dict[str, Tensor], eval_output: tuple[dict[str, Tensor], Tensor]) -> None:
+def test_losses_are_the_published_ones(
+    values: dict[str, Tensor], eval_output: tuple[dict[str, Tensor], Tensor]
+) -> None:
     batch = golden_batch(values)
     for task in TASKS:
         loss = task.loss(eval_output[0][task.name], batch.targets[task.name], batch.valid[task.name])

@@ -23,7 +23,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     parser.add_argument("--sheets", type=int, default=0, help="draw this many images into RUN/pictures")
     values = parse(parser, arguments)
 
-    from mtpsl.commands.device import best_device, bar
+    from mtpsl.commands.device import bar, best_device
     from mtpsl.data.loading import PartialDataset, make_loader
     from mtpsl.evaluation.evaluate import evaluate as score
     from mtpsl.training.assemble import check_image_size, open_split

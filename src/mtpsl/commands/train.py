@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,15 +35,17 @@ def train(arguments: Sequence[str]) -> None:
         if out is None:
             raise UserError("--out is missing: name the folder to make for this run, e.g. --out runs/first")
 
-    from mtpsl.training.run import train as train_run
     from mtpsl.training.assemble import run_data
+    from mtpsl.training.run import train as train_run
 
     folder = Path(resume if resume is not None else str(out))
     if config.objective == "stl" and (config.tasks is None or len(config.tasks) != 1):
         if folder.exists():
             raise UserError(f"{folder} exists already: choose another --out")
         for name in [task.name for task in run_data(config).tasks]:
-            report(train_run(dataclasses.replace(config, tasks=[name]), folder / name, progress=not quiet), folder / name)
+            report(
+                train_run(dataclasses.replace(config, tasks=[name]), folder / name, progress=not quiet), folder / name
+            )
         return
     report(train_run(config, folder, resume=resume is not None, progress=not quiet), folder)
 

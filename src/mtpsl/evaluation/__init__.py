@@ -1,0 +1,1 @@
+"""Scores of a network, and the comparison of runs."""

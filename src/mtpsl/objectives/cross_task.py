@@ -130,9 +130,7 @@ class CrossTaskConsistency(Objective):
             place = (plan.source * count + plan.target).to(features.device)
             totals = totals.index_add(0, place, distance * share)
         totals = self.current_weight() * totals
-        return {
-            f"{s}->{t}": totals[i * count + j] for i, s in enumerate(names) for j, t in enumerate(names) if i != j
-        }
+        return {f"{s}->{t}": totals[i * count + j] for i, s in enumerate(names) for j, t in enumerate(names) if i != j}
 
     def map_pairs(
         self, predictions: Mapping[str, Tensor], batch: Batch, plan: PairPlan
@@ -164,11 +162,32 @@ class CrossTaskConsistency(Objective):
         source, target = mapped.chunk(2)
         return source, target
 
+    def mapped_features(
+        self, predictions: Mapping[str, Tensor], batch: Batch
+    ) -> dict[str, tuple[Float[Tensor, "1 d h2 w2"], Float[Tensor, "1 d h2 w2"]]]:
+        """Mapped prediction of the source and mapped label of the target for all pairs of ONE image (paper Fig. 3).
+
+        A pair counts when its target is labelled, whether or not its source is.
+        """
+        names = [task.name for task in self.tasks]
+        pairs = [
+            (s, t) for s in range(len(names)) for t in range(len(names)) if s != t and bool(batch.labelled(names[t])[0])
+        ]
+        if not pairs:
+            return {}
+        source, target = (torch.tensor(side) for side in zip(*pairs, strict=True))
+        sides = self.map_pairs(predictions, batch, PairPlan(torch.zeros_like(source), source, target))
+        return {
+            f"{names[s]} -> {names[t]}": (sides[0][row : row + 1], sides[1][row : row + 1])
+            for row, (s, t) in enumerate(pairs)
+        }
+
     def _share(self, labelled: Bool[Tensor, "b k"]) -> Float[Tensor, " b"]:
         """What each pair of an image counts: 1/|U| (Eq. 4), averaged over the images that have any label."""
         images = labelled.any(1).sum().clamp(min=1)
         unlabelled = (~labelled).sum(1).clamp(min=1)
-        return (1 / unlabelled if self.reduction == "mean" else torch.ones_like(unlabelled, dtype=torch.float32)) / images
+        share = 1 / unlabelled if self.reduction == "mean" else torch.ones_like(unlabelled, dtype=torch.float32)
+        return share / images
 
     def parameter_groups(self, lr: float) -> Iterable[dict[str, Any]]:
         """The mapping and its conditioning, each with its own learning rate."""

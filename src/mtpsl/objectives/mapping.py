@@ -99,8 +99,8 @@ class MappingNetwork(nn.Module):
 class RowNorm(nn.Module):
     """Normalize every channel of every row over its pixels, then affine, then FiLM with the row's pair.
 
-    gamma * (weight * x + bias) + beta is ONE affine map per row and channel: the whole layer is a single batch norm over
-    rows times channels.
+    gamma * (weight * x + bias) + beta is ONE affine map per row and channel: the whole layer is a single batch norm
+    over rows times channels.
 
     Args:
         channels: channels of the input.
@@ -116,9 +116,7 @@ class RowNorm(nn.Module):
         self.gamma = nn.Parameter(torch.ones(pairs, channels)) if pairs else None
         self.beta = nn.Parameter(torch.zeros(pairs, channels)) if pairs else None
 
-    def forward(
-        self, x: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"] | None = None
-    ) -> Float[Tensor, "r c h w"]:
+    def forward(self, x: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"] | None = None) -> Float[Tensor, "r c h w"]:
         """Normalize; `pairs` selects the FiLM parameters of each row."""
         rows, channels, height, width = x.shape
         weight, bias = self.weight.expand(rows, -1), self.bias.expand(rows, -1)

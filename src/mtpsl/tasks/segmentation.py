@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -47,6 +48,11 @@ class Segmentation(Task):
         self.colors = torch.tensor(colors, dtype=torch.float32) / 255 if colors is not None else palette(num_classes)
         self.target_spec = TargetSpec(0, torch.long)
 
+    def options(self) -> dict[str, Any]:
+        """Classes and their colours."""
+        colors = (self.colors * 255).round().int().tolist()
+        return {"num_classes": self.num_classes, "class_names": self.class_names, "colors": colors}
+
     def loss(
         self, prediction: Float[Tensor, "b c h w"], target: Int[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]
     ) -> Float[Tensor, " b"]:
@@ -68,14 +74,15 @@ class Segmentation(Task):
         return one_hot.scatter_(1, target.masked_fill(~valid, 0)[:, None], 1.0) * as_float_map(valid)
 
     def metric(self) -> SegmentationMetric:
-        """mIoU and pixel accuracy, in percent."""
+        """MIoU and pixel accuracy, in percent."""
         return SegmentationMetric(self.num_classes)
 
     def colorize(
         self, values: Int[Tensor, "b h w"], valid: Bool[Tensor, "b h w"] | None = None
     ) -> Float[Tensor, "b 3 h w"]:
         """One colour per class."""
-        return paint_invalid(self.colors.to(values.device)[values].permute(0, 3, 1, 2), valid)
+        known = values if valid is None else values.masked_fill(~valid, 0)
+        return paint_invalid(self.colors.to(values.device)[known].permute(0, 3, 1, 2), valid)
 
 
 class SegmentationMetric(Metric):

@@ -5,21 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from mtpsl.data.augment import Augmentation
 from mtpsl.data.folder import FolderDataset
-from mtpsl.data.labels import label_mask
-from mtpsl.data.loading import PartialDataset
-from mtpsl.data.scenes import ScenesDataset
+from mtpsl.data.labels import label_mask, validate_for_training
+from mtpsl.data.partial import LabelledDataset, PartialDataset
 from mtpsl.errors import UserError
 from mtpsl.networks import NETWORKS, MultiTaskNetwork
 from mtpsl.objectives import OBJECTIVES, Objective
 from mtpsl.tasks import Task
 from mtpsl.training.config import RunConfig
 from mtpsl.training.settings import DataSettings
-
-Source = FolderDataset | ScenesDataset
 
 
 @dataclass(frozen=True)
@@ -32,13 +28,15 @@ class RunData:
     validation: PartialDataset
 
 
-def open_split(settings: DataSettings, split: str, tasks: list[str] | None, seed: int = 0) -> Source:
+def open_split(settings: DataSettings, split: str, tasks: list[str] | None, seed: int = 0) -> LabelledDataset:
     """One split of the data set.
 
     Raises:
         UserError: the data set is not there or not as described.
     """
     if settings.name == "scenes":
+        from mtpsl.data.scenes import ScenesDataset
+
         count = settings.scenes_train if split == settings.train_split else settings.scenes_val
         kind = "train" if split == settings.train_split else "val"
         options = {} if tasks is None else {"tasks": tasks}
@@ -71,7 +69,7 @@ def run_data(config: RunConfig) -> RunData:
         order = torch.randperm(len(source.keys), generator=torch.Generator().manual_seed(label_seed))
         chosen = order[: settings.limit].sort().values
     available = source.available[chosen]
-    refuse_unlabelled(source, chosen, available, settings)
+    validate_for_training(available, [source.keys[i] for i in chosen.tolist()], list(source.tasks))
     regime = label_mask(available, settings.regime, label_seed)
     mask = torch.zeros_like(source.available)
     mask[chosen] = regime
@@ -86,18 +84,7 @@ def run_data(config: RunConfig) -> RunData:
     train = PartialDataset(source, mask, cache=settings.cache).subset(mask.any(1).nonzero()[:, 0].tolist())
     held_out = open_split(settings, settings.val_split, names)
     validation = PartialDataset(held_out, held_out.available, cache=settings.cache)
-    name = settings.name if settings.name == "scenes" else str(getattr(source, "name", settings.root))
-    return RunData(name, [source.tasks[n] for n in source.tasks if n in names], train, validation)
-
-
-def refuse_unlabelled(source: Source, chosen: Tensor, available: Tensor, settings: DataSettings) -> None:
-    """An image without any label is a mistake in the data, not something to skip in silence."""
-    empty = [source.keys[int(chosen[row])] for row in (~available.any(1)).nonzero()[:, 0]]
-    if empty:
-        raise UserError(
-            f"{len(empty)} of {len(chosen)} images in split {settings.train_split!r} have no label at all, "
-            f"e.g. {empty[0]!r}: add a label file or take the image out (`mtpsl check` lists them)"
-        )
+    return RunData(source.name, [source.tasks[n] for n in source.tasks if n in names], train, validation)
 
 
 def build_network(config: RunConfig, tasks: list[Task]) -> MultiTaskNetwork:

@@ -28,17 +28,18 @@ class History(Callback):
     def __init__(self, folder: RunFolder, on_scores: Callable[[TrainingModule, int], None]) -> None:
         self.folder, self.on_scores = folder, on_scores
         self.rows: list[dict[str, float]] = []
-        self._start = 0.0
+        self._start = self._lr = 0.0
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock; note the learning rate before the schedule changes it."""
         self._start = time.perf_counter()
+        self._lr = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the epoch's row."""
         assert isinstance(pl_module, TrainingModule)
         epoch = trainer.current_epoch + 1
-        row = {"epoch": float(epoch), "lr": trainer.optimizers[0].param_groups[0]["lr"]}
+        row = {"epoch": float(epoch), "lr": self._lr}
         row["seconds"] = time.perf_counter() - self._start
         row |= {name: float(value) for name, value in sorted(trainer.callback_metrics.items()) if keep(name, pl_module)}
         self.rows.append(row)

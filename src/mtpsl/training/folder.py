@@ -55,7 +55,9 @@ class RunFolder:
             UserError: the folder exists and holds something.
         """
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            cure = f"`mtpsl train --resume {self.path}` continues it" if self.config.exists() else "choose another --out"
+            cure = (
+                f"`mtpsl train --resume {self.path}` continues it" if self.config.exists() else "choose another --out"
+            )
             raise UserError(f"{self.path} exists already: {cure}")
         try:
             write_text(self.config, yaml.safe_dump(config.to_dict(), sort_keys=False))
@@ -77,6 +79,14 @@ class RunFolder:
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(f"{self.tasks}: cannot be read as the tasks of a run ({error})") from error
 
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of the images it was trained on; None before the first scores."""
+        try:
+            height, width = json.loads(self.scores.read_text(encoding="utf-8"))["run"]["image_size"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return int(height), int(width)
+
     def load_checkpoint(self) -> dict[str, Any]:
         """The last checkpoint, read without executing anything.
 
@@ -88,7 +98,9 @@ class RunFolder:
         try:
             content = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises a dozen kinds, depending on where a file is broken
-            raise UserError(f"{self.checkpoint}: not a checkpoint that can be loaded safely; it is damaged or foreign") from error
+            raise UserError(
+                f"{self.checkpoint}: not a checkpoint that can be loaded safely; it is damaged or foreign"
+            ) from error
         if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
             raise UserError(f"{self.checkpoint}: not a checkpoint of a training run")
         return content
@@ -97,7 +109,11 @@ class RunFolder:
         self, config: RunConfig, tasks: list[Task], scores: Scores, *, data: str, epoch: int, size: tuple[int, int]
     ) -> None:
         """Write scores.json with what a comparison needs to know of the run."""
-        known = json.loads((self.path / "environment.json").read_text()) if self.path.joinpath("environment.json").exists() else {}
+        known = (
+            json.loads((self.path / "environment.json").read_text())
+            if self.path.joinpath("environment.json").exists()
+            else {}
+        )
         run = {
             "objective": config.objective,
             "regime": config.data.regime,

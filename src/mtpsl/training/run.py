@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,11 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+from rich.progress import track
 
 from mtpsl.data.loading import make_loader
+from mtpsl.data.partial import PartialDataset
 from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Scores
 from mtpsl.networks import MultiTaskNetwork
@@ -31,7 +33,8 @@ from mtpsl.training.callbacks import History, LastCheckpoint
 from mtpsl.training.config import RunConfig
 from mtpsl.training.folder import RunFolder
 from mtpsl.training.module import TrainingModule
-from mtpsl.visualization.sheets import save_sheets
+from mtpsl.training.pictures import draw_pictures
+from mtpsl.training.quiet import quiet_lightning
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,9 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     network = build_network(config, data.tasks)
     size = tuple(data.train[0].image.shape[-2:])
     check_image_size(network, size)
+    if config.data.cache:
+        for dataset, name in ((data.train, "training"), (data.validation, "validation")):
+            preload(dataset, f"reading {len(dataset)} {name} images", progress)
     objective = build_objective(config, data.tasks, network)
     augmentation = build_augmentation(config, data.tasks)
     if resume:
@@ -92,7 +98,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
         raise UserError(f"interrupted: `mtpsl train --resume {out}` continues after the last complete epoch")
     if trainer.is_global_zero and config.training.sheets:
         loader = Loaders(config, data).validation_loader(0, 1)
-        save_sheets(network.eval(), data.tasks, loader, folder.path / "pictures", limit=config.training.sheets)
+        draw_pictures(network, objective, data.tasks, loader, folder.path / "pictures", config.training.sheets)
     return module.scores or {}
 
 
@@ -114,8 +120,18 @@ def load_run(path: Path) -> TrainedRun:
         network.load_state_dict(part(state, "network."))
         objective.load_state_dict(part(state, "objective."))
     except RuntimeError as error:
-        raise UserError(f"{folder.checkpoint} does not fit {folder.config}: {str(error).splitlines()[-1].strip()}") from error
+        raise UserError(
+            f"{folder.checkpoint} does not fit {folder.config}: {str(error).splitlines()[-1].strip()}"
+        ) from error
     return TrainedRun(folder, config, tasks, network.eval(), objective.eval(), int(checkpoint["epoch"]) + 1)
+
+
+def preload(dataset: PartialDataset, description: str, progress: bool) -> None:
+    """Read every image before training, so that a broken file shows now."""
+    for index in track(
+        range(len(dataset)), description, transient=True, disable=not progress, console=Console(stderr=True)
+    ):
+        dataset[index]
 
 
 class Loaders(lightning.LightningDataModule):
@@ -163,8 +179,7 @@ class Loaders(lightning.LightningDataModule):
 def make_trainer(config: RunConfig, folder: RunFolder, callbacks: list[Callback], progress: bool) -> lightning.Trainer:
     """Lightning's trainer for a run."""
     training = config.training
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+    quiet_lightning()
     bar: list[Callback] = [RichProgressBar()] if progress else []
     return lightning.Trainer(
         accelerator=training.accelerator,

@@ -16,7 +16,8 @@ class DataSettings:
         root: the folder of a data set on disk.
         description: its dataset.yaml; by default the one in `root`.
         size: height and width to resize to; by default the images' own.
-        regime: which of the labels that exist may be used: `full` all, `one` one per image, `random` 1 to K-1 per image.
+        regime: which of the labels that exist may be used: `full` all, `one` one per image, `random` 1 to K-1 per
+            image.
         label_seed: seed of the regime; by default the run's seed.
         tasks: the tasks among which the regime chooses; by default all of the data set.
         train_split: name of the training split.

@@ -1,0 +1,96 @@
+"""dataset.yaml: which tasks a folder has labels for and what the numbers in the files mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mtpsl.data.formats import FORMATS
+from mtpsl.data.label_format import LabelFormat
+from mtpsl.errors import UserError
+
+
+@dataclass(frozen=True)
+class Description:
+    """A data set's name and the format of each task's labels, in the order of the file."""
+
+    name: str
+    formats: dict[str, LabelFormat]
+    path: Path
+
+    def select(self, tasks: Sequence[str] | None) -> dict[str, LabelFormat]:
+        """The formats of some tasks (of all by default), in the order of the file.
+
+        Raises:
+            UserError: a name that the file does not describe.
+        """
+        if tasks is None:
+            return dict(self.formats)
+        for name in tasks:
+            if name not in self.formats:
+                raise UserError(f"unknown task {name!r}: {self.path} describes {_listed(self.formats)}")
+        return {name: label_format for name, label_format in self.formats.items() if name in tasks}
+
+
+def read_description(path: str | Path) -> Description:
+    """Read a dataset.yaml.
+
+    Raises:
+        UserError: the file is missing, is not YAML, or holds an unknown or wrong entry.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such description: write one (name, and tasks with classes, scale, ...) or give its path"
+        )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    _known_keys(path, "a description", content, ("name", "tasks"))
+    if not isinstance(content.get("name"), str) or not content["name"]:
+        raise UserError(f"{path}: `name` should be a text, not {content.get('name')!r}")
+    if not isinstance(content.get("tasks"), dict) or not content["tasks"]:
+        raise UserError(f"{path}: `tasks` should describe at least one of {_listed(FORMATS)}")
+    formats = {name: _label_format(path, name, entry) for name, entry in content["tasks"].items()}
+    return Description(content["name"], formats, path)
+
+
+def _label_format(path: Path, name: Any, entry: Any) -> LabelFormat:
+    where = f"task {name!r}"
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name == "image":
+        raise UserError(f"{path}: {where} should be a folder's name of letters, digits, _ and -, other than image")
+    entry = {} if entry is None else entry
+    if not isinstance(entry, dict):
+        raise UserError(f"{path}: {where} should be a mapping such as {{ignore: 255}}, not {entry!r}")
+    kind = entry.get("type", name)
+    if kind not in FORMATS:
+        cure = "" if "type" in entry else f" or have a `type`, one of {_listed(FORMATS)}"
+        what = f"`type` {kind!r} of {where}" if "type" in entry else where
+        raise UserError(f"{path}: {what} should be one of {_listed(FORMATS)}{cure}")
+    known = fields(FORMATS[kind])  # type: ignore[arg-type]
+    _known_keys(path, where, entry, ("type", *(field.name for field in known)))
+    for field in known:
+        if field.default is MISSING and field.name not in entry:
+            raise UserError(f"{path}: {where} needs `{field.name}`")
+    try:
+        return FORMATS[kind](**{key: value for key, value in entry.items() if key != "type"})
+    except ValueError as error:
+        raise UserError(f"{path}: {where}: {error}") from error
+
+
+def _known_keys(path: Path, where: str, entry: Any, known: Sequence[str]) -> None:
+    if not isinstance(entry, dict):
+        raise UserError(f"{path}: {where} should have the keys {_listed(known)}, not be {entry!r}")
+    for key in entry:
+        if key not in known:
+            raise UserError(f"{path}: {where} has the unknown key {key!r}: known are {_listed(known)}")
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(names)

@@ -1,0 +1,158 @@
+"""A data set in folders: `<root>/<split>/image/<stem>.png`, `<root>/<split>/<task>/<stem>.png`; no file, no label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mtpsl.data.arrays import ARRAY_SUFFIXES, IMAGE_SUFFIXES, image_tensor, read_picture
+from mtpsl.data.description import read_description
+from mtpsl.errors import UserError
+from mtpsl.structures import Sample
+from mtpsl.tasks import Task
+
+#: suffixes that someone might take for supported; other files (notes, thumbnails' caches) are left alone
+FOREIGN_SUFFIXES = {".bmp", ".exr", ".gif", ".h5", ".mat", ".npz", ".pfm", ".pgm", ".ppm", ".tif", ".tiff", ".webp"}
+FOREIGN_SUFFIXES |= {*IMAGE_SUFFIXES, *ARRAY_SUFFIXES, ".pt", ".pth"}
+
+
+class FolderDataset(Dataset[Sample]):
+    """The images of one split with every label that exists.
+
+    Args:
+        root: the data set's folder.
+        split: one of its sub-folders.
+        size: height and width to resize to; by default images keep their own.
+        description: the dataset.yaml; by default the one in `root`.
+        tasks: the tasks to read; by default all that are described.
+
+    Raises:
+        UserError: a folder or the description is missing or wrong, two files have one name, a label has no image.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        *,
+        size: tuple[int, int] | None = None,
+        description: str | Path | None = None,
+        tasks: Sequence[str] | None = None,
+    ) -> None:
+        self.root, self.split = Path(root), split
+        self.size = None if size is None else (int(size[0]), int(size[1]))
+        if self.size is not None and min(self.size) < 1:
+            raise UserError(f"size should be a positive height and width, not {size}")
+        splits = find_splits(self.root)
+        described = read_description(self.root / "dataset.yaml" if description is None else description)
+        self.name = described.name
+        self.formats = described.select(tasks)
+        self.tasks: dict[str, Task] = {name: label_format.task(name) for name, label_format in self.formats.items()}
+        if split not in splits:
+            raise UserError(f"{self.root}: there is no split {split!r}: there are {', '.join(splits)}")
+        self.files = list_split(self.root / split, [*self.tasks])
+        if self.files.problems:
+            raise UserError(self.files.problems[0])
+        self.keys = sorted(self.files.images)
+        self.available: Bool[Tensor, "n k"] = torch.tensor(
+            [[key in self.files.labels[name] for name in self.tasks] for key in self.keys], dtype=torch.bool
+        )
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.read(index, [*self.tasks])
+
+    def read(self, index: int, tasks: Sequence[str]) -> Sample:
+        """An image with its labels of some tasks; no other label file is opened.
+
+        Raises:
+            UserError: a file is broken or holds values that mean nothing.
+        """
+        for name in tasks:
+            if name not in self.tasks:
+                raise ValueError(f"unknown task {name!r}: {self.name} has {', '.join(self.tasks)}")
+        key = self.keys[index]
+        picture = read_picture(self.files.images[key])
+        sample = Sample(key, image_tensor(picture, self.size))
+        for name in tasks:
+            path = self.files.labels[name].get(key)
+            if path is not None:
+                label = self.formats[name].read(path, (picture.height, picture.width), self.size)
+                sample.targets[name], sample.valid[name] = label
+        return sample
+
+
+@dataclass(frozen=True)
+class SplitFiles:
+    """The files of one split by stem, and what is wrong with their names, one line each."""
+
+    images: dict[str, Path]
+    labels: dict[str, dict[str, Path]]
+    problems: list[str] = field(default_factory=list)
+
+
+def find_splits(root: Path) -> list[str]:
+    """The sub-folders with an image folder.
+
+    Raises:
+        UserError: there is none, or no such root.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: there is no such folder: give the folder that holds the splits (train, val, ...)")
+    splits = sorted(path.name for path in root.iterdir() if (path / "image").is_dir())
+    if not splits:
+        raise UserError(
+            f"{root}: there is no split in it: images should lie in <split>/image, as in {root / 'train/image'}"
+        )
+    return splits
+
+
+def list_split(folder: Path, tasks: Sequence[str]) -> SplitFiles:
+    """Find the images and labels of a split without opening them."""
+    problems: list[str] = []
+    images = _by_stem(folder / "image", IMAGE_SUFFIXES, problems)
+    if not images:
+        problems.append(f"{folder / 'image'}: there is no image in it: put {', '.join(IMAGE_SUFFIXES)} files there")
+    labels = {name: _by_stem(folder / name, ARRAY_SUFFIXES, problems) for name in tasks}
+    for name, files in labels.items():
+        orphans = sorted(files.keys() - images.keys())
+        if orphans and images:
+            problems.append(
+                f"{folder / name}: no image belongs to {_some([files[stem].name for stem in orphans])}: "
+                f"a label should have the name of its image in {folder / 'image'}"
+            )
+    return SplitFiles(images, labels, problems)
+
+
+def _by_stem(folder: Path, suffixes: Sequence[str], problems: list[str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    twice, foreign = [], []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        suffix = path.suffix.lower()
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        if suffix not in suffixes:
+            foreign += [path.name] if suffix in FOREIGN_SUFFIXES else []
+        elif path.stem in found:
+            twice.append(path.name)
+        else:
+            found[path.stem] = path
+    if twice:
+        problems.append(f"{folder}: a second file of the same name: {_some(twice)}: keep one of each")
+    if foreign:
+        problems.append(
+            f"{folder}: files should be {', '.join(suffixes)}, not {_some(foreign)}: convert or remove them"
+        )
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

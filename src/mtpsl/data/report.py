@@ -1,0 +1,115 @@
+"""What a check of a data set found, as an object, a dictionary and tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+@dataclass
+class TaskReport:
+    """One task in one split.
+
+    `label_share` is the share of images with a label, `valid_share` of pixels that count in labels that could be read,
+    both from 0 to 1; `values` holds the numbers that fit the task: class shares, depth range, boundary share.
+    """
+
+    type: str
+    labels: int
+    label_share: float
+    valid_share: float | None
+    empty: int
+    values: dict[str, float]
+
+
+@dataclass
+class SplitReport:
+    """One split: its images, their stored sizes (`"144x192"`, height x width) and tasks."""
+
+    images: int
+    unlabelled: int
+    sizes: dict[str, int]
+    tasks: dict[str, TaskReport]
+
+
+@dataclass
+class DatasetReport:
+    """All splits of a data set; `problems` would stop training or evaluation, `notes` are worth a look.
+
+    `problems` has at most a given number of lines per split and kind; `hidden` says how many were left out.
+    """
+
+    name: str
+    root: str
+    splits: dict[str, SplitReport] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    hidden: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every file could be read and means something."""
+        return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"ok": self.ok, **asdict(self)}
+
+    def print(self, console: Console | None = None) -> None:
+        """Print tables, notes and problems."""
+        console = console or Console()
+        console.print(f"[bold]{escape(self.name)}[/] ({escape(self.root)})", soft_wrap=True, highlight=False)
+        console.print(self._overview())
+        for task in dict.fromkeys(name for split in self.splits.values() for name in split.tasks):
+            if any(split.tasks[task].type == "segmentation" for split in self.splits.values()):
+                console.print(self._class_shares(task))
+        for note in self.notes:
+            console.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True, highlight=False)
+        for problem in self.problems:
+            console.print(f"[red]problem[/] {escape(problem)}", soft_wrap=True, highlight=False)
+        for kind, count in self.hidden.items():
+            console.print(f"[red]problem[/] {escape(kind)}: {count} more of this kind", soft_wrap=True, highlight=False)
+        if self.ok:
+            console.print("[green]ok[/] every file can be read", highlight=False)
+
+    def _overview(self) -> Table:
+        table = Table()
+        for name in ("split", "images", "task", "labels", "valid", "values"):
+            table.add_column(name, no_wrap=True)
+        for name, split in self.splits.items():
+            sizes = [f"{count} of\n{size}" for size, count in Counter(split.sizes).most_common()]
+            sizes[3:] = [f"{len(sizes) - 3} more sizes"] if len(sizes) > 3 else []
+            head = [escape(name), "\n".join(sizes) or "none readable"]
+            for task_name, task in split.tasks.items():
+                valid = "-" if task.valid_share is None else _percent(task.valid_share)
+                row = [escape(task_name), f"{task.labels} of {split.images}", valid, escape(_values(task))]
+                table.add_row(*head, *row)
+                head = ["", ""]
+            table.add_section()
+        return table
+
+    def _class_shares(self, task: str) -> Table:
+        table = Table(f"{escape(task)}: share of valid pixels")
+        for split in self.splits:
+            table.add_column(escape(split), justify="right")
+        columns = [split.tasks[task].values for split in self.splits.values()]
+        for name in columns[0]:
+            table.add_row(escape(name), *(_percent(column[name]) for column in columns))
+        return table
+
+
+def _values(task: TaskReport) -> str:
+    if task.type == "segmentation":
+        return f"{sum(share > 0 for share in task.values.values())} of {len(task.values)} classes"
+    if task.type == "depth":
+        return "\n".join(f"{name} {value:.4g}" for name, value in task.values.items())
+    return "\n".join(f"{name} {_percent(value)}" for name, value in task.values.items())
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,130 @@
+"""Sums over the labels of one task, of which the report of a check is made."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mtpsl.tasks import Depth, Segmentation, Task
+
+
+class Statistics:
+    """Counts pixels; `update` with each label, `merge` two, then read `values`."""
+
+    def __init__(self) -> None:
+        self.pixels = self.valid = self.empty = 0
+        self.counts = np.zeros(0, np.int64)
+
+    def update(self, target: np.ndarray, valid: np.ndarray) -> None:
+        """Count one label."""
+        self.pixels += valid.size
+        self.valid += int(valid.sum())
+        self.empty += not valid.any()
+        self._count(target[..., valid].ravel())
+
+    def merge(self, other: Statistics) -> None:
+        """Add what another one counted."""
+        self.pixels += other.pixels
+        self.valid += other.valid
+        self.empty += other.empty
+        longest = max(len(self.counts), len(other.counts))
+        self.counts = _padded(self.counts, longest) + _padded(other.counts, longest)
+
+    def values(self, task: Task) -> dict[str, float]:
+        """The numbers that describe this type of label."""
+        return {}
+
+    def notes(self, task: Task) -> list[str]:
+        """What is suspicious."""
+        return []
+
+    def _count(self, numbers: np.ndarray) -> None: ...
+
+
+class ClassStatistics(Statistics):
+    """Shares of the classes among valid pixels."""
+
+    def values(self, task: Task) -> dict[str, float]:
+        """Class name to share."""
+        assert isinstance(task, Segmentation)
+        counts = _padded(self.counts, task.num_classes) / max(self.valid, 1)
+        return dict(zip(task.class_names, counts.tolist(), strict=True))
+
+    def notes(self, task: Task) -> list[str]:
+        """Classes that never occur."""
+        absent = [name for name, share in self.values(task).items() if not share]
+        return [f"no pixel of class {', '.join(absent)}"] if absent and self.valid else []
+
+    def _count(self, numbers: np.ndarray) -> None:
+        self.counts = _added(self.counts, np.bincount(numbers))
+
+
+class DepthStatistics(Statistics):
+    """Range and median; the median from bins 0.1 % wide, so that memory does not grow with the set."""
+
+    step = 0.001
+    smallest = 1e-6
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.low, self.high, self.zeros = np.inf, -np.inf, 0
+
+    def merge(self, other: Statistics) -> None:
+        """Add what another one counted."""
+        super().merge(other)
+        assert isinstance(other, DepthStatistics)
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self.zeros += other.zeros
+
+    def values(self, task: Task) -> dict[str, float]:
+        """Smallest, median and largest."""
+        if not self.valid:
+            return {}
+        middle = int(np.searchsorted(self.counts.cumsum(), (self.valid + 1) // 2))
+        median = self.smallest * float(np.exp((middle + 0.5) * self.step))
+        return {"min": float(self.low), "median": float(np.clip(median, self.low, self.high)), "max": float(self.high)}
+
+    def notes(self, task: Task) -> list[str]:
+        """Depth 0 that counts."""
+        assert isinstance(task, Depth)
+        return [f"depth 0 {task.unit} at {self.zeros} valid pixels: name it in `missing`?"] if self.zeros else []
+
+    def _count(self, numbers: np.ndarray) -> None:
+        if numbers.size:
+            self.low, self.high = min(self.low, float(numbers.min())), max(self.high, float(numbers.max()))
+            self.zeros += int((numbers == 0).sum())
+            bins = np.log(np.clip(numbers, self.smallest, 1e12) / self.smallest) / self.step
+            self.counts = _added(self.counts, np.bincount(bins.astype(np.int64)))
+
+
+class EdgeStatistics(Statistics):
+    """The share of boundaries among valid pixels."""
+
+    def values(self, task: Task) -> dict[str, float]:
+        """Its share."""
+        return {"boundary": float(_padded(self.counts, 2)[1] / self.valid)} if self.valid else {}
+
+    def notes(self, task: Task) -> list[str]:
+        """No boundary at all, as when 255 marks one and is ignored."""
+        if not self.pixels or _padded(self.counts, 2)[1]:
+            return []
+        return ["no boundary pixel at all: is the number that marks one among `ignore`?"]
+
+    def _count(self, numbers: np.ndarray) -> None:
+        self.counts = _added(self.counts, np.bincount(numbers.astype(np.int64)))
+
+
+STATISTICS: dict[str, type[Statistics]] = {
+    "segmentation": ClassStatistics,
+    "depth": DepthStatistics,
+    "normals": Statistics,
+    "edges": EdgeStatistics,
+}
+
+
+def _padded(counts: np.ndarray, length: int) -> np.ndarray:
+    return np.pad(counts, (0, max(length - len(counts), 0)))
+
+
+def _added(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    longest = max(len(a), len(b))
+    return _padded(a, longest) + _padded(b, longest)

@@ -1,0 +1,116 @@
+"""Pictures of users: which files they mean, and their pixels."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from mtpsl.errors import UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file to predict and the name of its results: its path without suffix, within the folder that was given."""
+
+    path: Path
+    name: str
+
+
+def find_pictures(paths: Path | Sequence[Path], skip: Sequence[Path] = ()) -> list[Picture]:
+    """The picture files that are meant; a folder stands for all pictures below it, hidden ones apart.
+
+    Args:
+        paths: files and folders.
+        skip: folders whose pictures are results, not inputs.
+
+    Raises:
+        UserError: a path that does not exist, a file that is no picture, a folder without any, a result given as an
+            input, or two files whose results would have one name.
+    """
+    found: dict[str, Picture] = {}
+    results = [folder.resolve() for folder in skip]
+    given = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    if not given:
+        raise UserError("no picture given: name files or a folder")
+    for path in given:
+        if path.is_dir():
+            pictures = pictures_below(path, results)
+        elif not path.exists():
+            raise UserError(f"{path}: no such file or folder")
+        elif path.suffix.lower() not in SUFFIXES:
+            raise UserError(f"{path}: a picture should end in {', '.join(SUFFIXES)}")
+        elif within(path, results):
+            raise UserError(f"{path}: lies among the results: write them to another folder")
+        else:
+            pictures = [Picture(path, path.stem)]
+        for picture in pictures:
+            other = found.setdefault(picture.name, picture)
+            if other.path.resolve() != picture.path.resolve():
+                raise UserError(
+                    f"{other.path} and {picture.path}: both results would be called {picture.name}: "
+                    "predict them one by one into different folders"
+                )
+    return list(found.values())
+
+
+def pictures_below(folder: Path, results: Sequence[Path]) -> list[Picture]:
+    """All pictures in a folder and its sub-folders, sorted by path."""
+    pictures = []
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in inner.parts)
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not hidden and not within(path, results):
+            pictures.append(Picture(path, (inner.parent / inner.stem).as_posix()))
+    if not pictures:
+        raise UserError(f"{folder}: no picture in this folder: there should be files that end in {', '.join(SUFFIXES)}")
+    return pictures
+
+
+def within(path: Path, folders: Sequence[Path]) -> bool:
+    """Whether a file lies in one of these (resolved) folders."""
+    return any(path.resolve().is_relative_to(folder) for folder in folders)
+
+
+def read_image(path: Path) -> Float[Tensor, "3 h w"]:
+    """A picture as RGB from 0 to 1, turned upright as its EXIF orientation asks.
+
+    Grey pictures get three equal channels, 16-bit grey is divided by 65535, floating-point pixels should lie between
+    0 and 1 already, transparent pixels are put on white; of several frames the first is read.
+
+    Raises:
+        UserError: the file cannot be read as a picture.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata and of large files; both can be predicted
+            with Image.open(path) as opened:
+                opened.load()
+                pixels = rgb(ImageOps.exif_transpose(opened))
+    except Exception as error:  # a decoder fed with a damaged file raises nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: cannot be read as a picture ({reason.removesuffix(f' {str(path)!r}')})") from error
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+def rgb(image: Image.Image) -> Float[np.ndarray, "h w 3"]:
+    """The pixels of a picture of any mode as float32 from 0 to 1."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        top = 1.0 if image.mode == "F" else 65535.0
+        grey = np.asarray(image).astype(np.float32) / top
+        if not (np.isfinite(grey).all() and grey.min() >= 0 and grey.max() <= 1):
+            raise ValueError(f"values should lie between 0 and {top:g}")
+        return np.repeat(grey[:, :, None], 3, 2)
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return np.asarray(image.convert("RGB")).astype(np.float32) / 255

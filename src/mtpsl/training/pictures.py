@@ -1,0 +1,59 @@
+"""The pictures in a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from mtpsl.files import write_atomically
+from mtpsl.networks import MultiTaskNetwork
+from mtpsl.objectives import CrossTaskConsistency, Objective
+from mtpsl.structures import Batch
+from mtpsl.tasks import Task
+from mtpsl.visualization.mapped import draw_mapped
+from mtpsl.visualization.sheets import save_sheets
+
+
+def draw_pictures(
+    network: MultiTaskNetwork,
+    objective: Objective,
+    tasks: list[Task],
+    batches: Iterable[Batch],
+    out: Path,
+    limit: int,
+) -> None:
+    """Draw a sheet per image, and for cross-task consistency the mapped features of the first image's pairs.
+
+    Args:
+        network: as it was trained.
+        objective: as it was trained with.
+        tasks: the tasks of both.
+        batches: images with labels.
+        out: the folder to draw into.
+        limit: how many images.
+    """
+    some = list(islice(batches, limit))
+    save_sheets(network, tasks, some, out / "sheets", limit=limit)
+    if isinstance(objective, CrossTaskConsistency) and some:
+        draw_mapped_pairs(network, objective, some[0], out / "mapped")
+
+
+@torch.no_grad()
+def draw_mapped_pairs(network: MultiTaskNetwork, objective: CrossTaskConsistency, batch: Batch, out: Path) -> None:
+    """Draw what the mapping makes of the batch's first image, for every pair whose target is labelled there."""
+    device = next(network.parameters()).device
+    first = Batch(
+        batch.keys[:1],
+        batch.images[:1],
+        {name: x[:1] for name, x in batch.targets.items()},
+        {name: x[:1] for name, x in batch.valid.items()},
+    ).to(device)
+    network.eval()
+    maps = objective.mapped_features(network(first.images).predictions, first)
+    if maps:
+        shown = {name: (source[0].float().cpu(), target[0].float().cpu()) for name, (source, target) in maps.items()}
+        picture = draw_mapped(first.images[0].cpu(), shown, title=f"{batch.keys[0]}: mapped features")
+        write_atomically(out / f"{Path(batch.keys[0]).name}.png", picture.save)

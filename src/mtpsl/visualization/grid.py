@@ -1,0 +1,133 @@
+"""Building blocks of pictures: text, boxes, colour bars, and how they are put beside and under each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+Color = tuple[int, int, int]
+INK: Color = (28, 31, 36)
+GREY: Color = (107, 114, 128)
+FRAME: Color = (209, 213, 219)
+PAPER: Color = (255, 255, 255)
+EMPTY: Color = (243, 244, 246)
+
+
+@cache
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which matplotlib carries, so that names in most scripts can be drawn on every machine."""
+    from matplotlib import get_data_path  # drawing only: importing it at the top would slow every start
+
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / name), size)
+
+
+def as_picture(colors: Float[Tensor, "3 h w"]) -> Image.Image:
+    """RGB from 0 to 1 as a picture; what is not a number is black."""
+    pixels = (torch.nan_to_num(colors.detach().float(), nan=0.0).clamp(0, 1) * 255).round().byte()
+    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().cpu().numpy())
+
+
+def cell_size(height: int, width: int, wanted: int = 352, limit: int = 640) -> tuple[int, int]:
+    """Height and width at which a picture is drawn: a small one magnified by a whole factor, a large one shrunk.
+
+    >>> cell_size(96, 128), cell_size(144, 192), cell_size(480, 600), cell_size(3000, 4000)
+    ((288, 384), (288, 384), (480, 600), (480, 640))
+    """
+    longer = max(height, width)
+    scale = limit / longer if longer > limit else max(1, round(wanted / longer))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def framed(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """A picture at (height, width) with a thin frame: crisp pixels when magnified, averaged ones when shrunk."""
+    height, width = size
+    smaller = width < picture.width or height < picture.height
+    resized = picture.resize((width, height), Image.Resampling.BOX if smaller else Image.Resampling.NEAREST)
+    frame = Image.new("RGB", (width + 2, height + 2), FRAME)
+    frame.paste(resized, (1, 1))
+    return frame
+
+
+def text(
+    words: str, size: int = 14, *, bold: bool = False, color: Color = INK, width: int | None = None
+) -> Image.Image:
+    """One line; what is wider than `width` ends in an ellipsis."""
+    words = " ".join(words.split())
+    letters = font(size, bold)
+    if width is not None and letters.getlength(words) > width:
+        while words and letters.getlength(words + "…") > width:
+            words = words[:-1]
+        words += "…"
+    box = Image.new("RGB", (max(1, int(letters.getlength(words)) + 2), round(size * 1.35)), PAPER)
+    ImageDraw.Draw(box).text((0, 0), words, fill=color, font=letters)
+    return box
+
+
+def note_box(size: tuple[int, int], words: str) -> Image.Image:
+    """An empty box as large as a framed picture, with words in the middle."""
+    height, width = size
+    box = Image.new("RGB", (width + 2, height + 2), FRAME)
+    box.paste(EMPTY, (1, 1, width + 1, height + 1))
+    if width >= 60 and height >= 20:
+        ImageDraw.Draw(box).text((width / 2 + 1, height / 2 + 1), words, fill=GREY, font=font(15), anchor="mm")
+    return box
+
+
+def blank(width: int, height: int) -> Image.Image:
+    """Empty paper."""
+    return Image.new("RGB", (max(1, width), max(1, height)), PAPER)
+
+
+def under(parts: Sequence[Image.Image], gap: int = 6) -> Image.Image:
+    """Parts under each other, left-aligned."""
+    sheet = blank(max(p.width for p in parts), sum(p.height for p in parts) + gap * (len(parts) - 1))
+    top = 0
+    for part in parts:
+        sheet.paste(part, (0, top))
+        top += part.height + gap
+    return sheet
+
+
+def beside(parts: Sequence[Image.Image], gap: int = 14, *, middle: bool = False) -> Image.Image:
+    """Parts beside each other, top-aligned, or along their middle line."""
+    sheet = blank(sum(p.width for p in parts) + gap * (len(parts) - 1), max(p.height for p in parts))
+    left = 0
+    for part in parts:
+        sheet.paste(part, (left, (sheet.height - part.height) // 2 if middle else 0))
+        left += part.width + gap
+    return sheet
+
+
+def margin(part: Image.Image, width: int = 16) -> Image.Image:
+    """Paper around a picture."""
+    sheet = blank(part.width + 2 * width, part.height + 2 * width)
+    sheet.paste(part, (width, width))
+    return sheet
+
+
+def color_bar(colors: Float[Tensor, "3 n"], low: str, high: str, width: int) -> Image.Image:
+    """Colours from left to right between the values that they stand for."""
+    ends = [text(low, 14, color=GREY), text(high, 14, color=GREY)]
+    room = max(24, width - ends[0].width - ends[1].width - 12)
+    bar = framed(as_picture(colors[:, None]).resize((room, 12), Image.Resampling.NEAREST), (12, room))
+    return beside([ends[0], bar, ends[1]], gap=6, middle=True)
+
+
+def swatches(entries: Sequence[tuple[str, Color]], width: int) -> Image.Image:
+    """Colours with their names, in as many columns as fit."""
+    boxes = []
+    for name, color in entries:
+        box = framed(Image.new("RGB", (12, 12), color), (12, 12))
+        boxes.append(beside([box, text(name, 14, width=width - 20)], gap=5, middle=True))
+    columns = max(1, min(len(boxes), (width + 12) // (max(box.width for box in boxes) + 12)))
+    step = max(box.width for box in boxes)
+    rows = [boxes[i : i + columns] for i in range(0, len(boxes), columns)]
+    padded = [[under([box, blank(step, 1)], gap=0) for box in row] for row in rows]
+    return under([beside(row, gap=12) for row in padded], gap=3)
