@@ -1,18 +1,29 @@
 """How long odsF takes: many maps at once (`BoundaryMetric`), beside one map at a time with a KD-tree.
 
-    python benchmarks/ods.py [--sizes 96x128 375x500] [--images 20] [--workers 1 2] [--plain 1]
+    python benchmarks/ods.py [--sizes 96x128 375x500] [--kinds soft plateau] [--images 20] [--workers 1 2] [--plain 1]
 
 Labels are outlines of random regions (9 % of the pixels at 96x128, 2 % at 375x500). "soft" predictions are blurred,
 uneven outlines with clutter and noise, as of a trained network; "plateau" ones are smooth noise around one half without
 any relation to the labels, as of an untrained network: whole regions pass a threshold, and thinning these takes long.
 
-The plain way, written here only for the comparison, thins every map with scikit-image (or, without it, alone with ours),
-lists the pairs within the distance by KD-tree and calls scipy's matching on each map; `--plain` says for how many images.
+The plain way, written here only for the comparison, thins every map with scikit-image (or, without it, alone with
+ours), lists the pairs within the distance by KD-tree and calls scipy's matching on each map; `--plain` says for how
+many images, so its odsF is that of other images.
 
-Measured on a virtual machine with two x86 cores; load from other work about doubled the elapsed times, so the processor
-times beside them say more. Seconds per 100 images, 99 thresholds (odsF differs between lines over other images):
+Measured on a virtual machine with two x86 cores under other work (load average about 6, so elapsed is two to four times
+the processor time, and these lines do not show what a second worker gains). Seconds per 100 images, 99 thresholds; 32
+images at 96x128, 8 (soft) and 6 (plateau) at 375x500, one for the plain way:
 
-MEASURED
+      96x128 soft     plain          161.1 s elapsed    64.0 s processor
+      96x128 soft     1 worker(s)      9.6 s elapsed     3.9 s processor
+      96x128 soft     2 worker(s)     12.2 s elapsed     4.1 s processor
+      96x128 plateau  plain          410.7 s elapsed   154.9 s processor
+      96x128 plateau  1 worker(s)     18.3 s elapsed     5.6 s processor
+      96x128 plateau  2 worker(s)     21.1 s elapsed     5.7 s processor
+     375x500 soft     plain         4592.1 s elapsed  1516.3 s processor
+     375x500 soft     1 worker(s)    626.2 s elapsed   179.0 s processor
+     375x500 soft     2 worker(s)    548.0 s elapsed   170.9 s processor
+     375x500 plateau  1 worker(s)    406.4 s elapsed   161.8 s processor
 """
 
 from __future__ import annotations
@@ -88,13 +99,14 @@ def main() -> None:
     """Print one line per size, kind and way."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=["96x128", "375x500"])
+    parser.add_argument("--kinds", nargs="+", default=["soft", "plateau"])
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--plain", type=int, default=1)
     options = parser.parse_args()
     for text in options.sizes:
         height, width = map(int, text.split("x"))
-        for kind in ("soft", "plateau"):
+        for kind in options.kinds:
             random = np.random.default_rng(0)
             labels = np.stack([outlines(random, (height, width)) for _ in range(options.images)])
             logits = np.stack([predict(random, label, kind) for label in labels])
@@ -114,8 +126,8 @@ def main() -> None:
                 if count:
                     took = (time.perf_counter() - start) * 100 / count
                     busy = (time.process_time() - busy) * 100 / count
-                    line = f"{text:>8} {kind:8} {name:12} {took:7.1f} s elapsed {busy:7.1f} s processor   odsF {score:5.1f}"
-                    print(line, flush=True)
+                    line = f"{text:>8} {kind:8} {name:12} {took:7.1f} s elapsed {busy:7.1f} s processor"
+                    print(f"{line}   odsF {score:5.1f}", flush=True)
 
 
 if __name__ == "__main__":

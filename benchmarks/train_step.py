@@ -221,10 +221,12 @@ def main() -> None:
     peak = {bf16: peak_gflops(bf16, device) for bf16 in (False, True)}
     steps.clear()
     print(
-        f"SegNet width {options.width:g}, batch {options.batch}, {size[0]} x {size[1]}, 3 tasks, one label per image, {device}"
+        f"SegNet width {options.width:g}, batch {options.batch}, {size[0]} x {size[1]}, 3 tasks, one label per image, "
+        f"{device}"
     )
     print(
-        f"{torch.get_num_threads()} threads, torch {torch.__version__}, peak {peak[False]:.0f} (fp32), {peak[True]:.0f} (bf16) GFLOP/s\n"
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}, "
+        f"peak {peak[False]:.0f} (fp32), {peak[True]:.0f} (bf16) GFLOP/s\n"
     )
     print("| step | ms min | ms median | images/s (min) | GFLOP | share of peak | peak MiB |")
     print("|---|---|---|---|---|---|---|")
@@ -245,7 +247,8 @@ def main() -> None:
             for ours in (f"cross_task, {views}", f"cross_task, {views}, bf16"):
                 ratio = [a / b for a, b in zip(naive, times[ours], strict=True)]
                 print(
-                    f"\n{ours}: {min(naive) / min(times[ours]):.2f} times the naive loop (paired median {statistics.median(ratio):.2f})"
+                    f"\n{ours}: {min(naive) / min(times[ours]):.2f} times the naive loop "
+                    f"(paired median {statistics.median(ratio):.2f})"
                 )
     if options.json:
         with open(options.json, "w") as file:

@@ -109,13 +109,13 @@ def test_cross_task_loss_and_gradients_are_the_published_ones(
     (2 * total).backward()
     mapping = objective.mapping
     normals = predictions["normals"]
-    # Our encoding projects onto the sphere, the authors' prediction lies on it already: take their gradient at the encoding.
+    # Our encoding projects onto the sphere, on which the authors' prediction lies: take the gradient at the encoding.
     encoding = ((normals.detach() + 1) / 2).requires_grad_()
     measured = {
         "depth_prediction": predictions["depth"].grad.norm(),
-        "first_gamma": mapping.stages[0][0]["norm"].gamma.grad.norm(),
-        "segmentation_input_conv": mapping.inputs[0]["conv"].weight.grad.norm(),
-        "last_stage_first_conv": mapping.stages[4][0]["conv"].weight.grad.norm(),
+        "first_gamma": mapping.stages[0][0].norm.gamma.grad.norm(),
+        "segmentation_input_conv": mapping.inputs[0].conv.weight.grad.norm(),
+        "last_stage_first_conv": mapping.stages[4][0].conv.weight.grad.norm(),
     }
     original = TASKS[2].encode_prediction
     try:

@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "recipes": BASE | ALL,
     "commands": BASE | ALL | {"recipes"},
     "cli": BASE | ALL | {"recipes", "commands"},
+    "__main__": {"cli"},
     "__init__": BASE | ALL,
 }
 FILES = sorted((SOURCE / "mtpsl").rglob("*.py"))

@@ -2,8 +2,68 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mtpsl.commands.parsing import make_parser, parse
+
+if TYPE_CHECKING:
+    from mtpsl.training.folder import RunFolder
+
+METHODS = ("supervised", "cross_task")
 
 
 def demo(arguments: Sequence[str]) -> None:
-    """Placeholder."""
+    """Parse `[options]`, train both methods on scenes with one label per image, print table and pictures."""
+    parser = make_parser(
+        "demo",
+        "Train supervised and cross_task on built-in scenes in which every image carries ONE of four labels, and "
+        "compare them. Run it again to continue where it stopped, or to see the table once more.",
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="the folder for both runs")
+    parser.add_argument("--epochs", type=int | None, default=None, help="passes over the images; more takes longer")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights, labels and order")
+    values = parse(parser, arguments)
+
+    from rich.console import Console
+
+    from mtpsl.commands.recipes import find_recipe
+    from mtpsl.evaluation.compare import compare
+    from mtpsl.evaluation.tables import print_table
+    from mtpsl.training.config import parse_config, read_yaml
+    from mtpsl.training.folder import RunFolder
+    from mtpsl.training.run import train
+
+    console = Console()
+    stored = read_yaml(find_recipe("demo"))
+    for method in METHODS:
+        folder = RunFolder(values.out / method)
+        if finished(folder):
+            console.print(f"{method}: done before, in {folder.path}")
+            continue
+        resume = folder.config.is_file()
+        if resume:
+            config = folder.read_config()
+        else:
+            words = ["--objective", method, "--training.seed", str(values.seed)]
+            words += [] if values.epochs is None else ["--training.epochs", str(values.epochs)]
+            config = parse_config(words, stored)
+        console.print(f"{method}: {config.training.epochs} epochs, one label per image, into {folder.path}")
+        train(config, folder.path, resume=resume)
+    print_table(compare([values.out / method for method in METHODS]), console, metrics="all")
+    console.print(
+        "\nBoth methods saw the same images, the same labels (one per image) and the same number of steps. A run this "
+        "short shows that everything works, not which method is better: differences of this size change with --seed. "
+        "See benchmarks/ for longer runs with several seeds."
+    )
+    console.print(f"Pictures: {values.out}/*/pictures/sheets, mapped features: {values.out}/cross_task/pictures/mapped")
+
+
+def finished(folder: RunFolder) -> bool:
+    """Whether a run has the scores of its last epoch."""
+    try:
+        return bool(json.loads(folder.scores.read_text(encoding="utf-8"))["run"]["complete"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

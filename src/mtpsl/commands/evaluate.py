@@ -24,7 +24,8 @@ def evaluate(arguments: Sequence[str]) -> None:
     values = parse(parser, arguments)
 
     from mtpsl.commands.device import bar, best_device
-    from mtpsl.data.loading import PartialDataset, make_loader
+    from mtpsl.data.loading import make_loader
+    from mtpsl.data.partial import PartialDataset
     from mtpsl.evaluation.evaluate import evaluate as score
     from mtpsl.training.assemble import check_image_size, open_split
     from mtpsl.training.run import load_run
@@ -37,8 +38,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     split = values.split or settings.val_split
     source = open_split(settings, split, [task.name for task in run.tasks])
     dataset = PartialDataset(source, source.available, cache=False)
-    size = tuple(dataset[0].image.shape[-2:])
-    check_image_size(run.network, size)
+    size = check_image_size(run.network, dataset)
     loader = make_loader(
         dataset,
         {task.name: task.target_spec for task in run.tasks},

@@ -24,9 +24,10 @@ def predict(arguments: Sequence[str]) -> None:
     from mtpsl.commands.device import best_device
     from mtpsl.inference.predict import Predictor
     from mtpsl.training.run import load_run
+    from mtpsl.visualization.sheets import draw_sheet
 
     run = load_run(values.run)
     device = best_device()
     predictor = Predictor(run.network.to(device), run.tasks, image_size=run.folder.image_size(), device=device)
-    predictor.predict_files(values.pictures, values.out, overwrite=values.overwrite)
+    predictor.predict_files(values.pictures, values.out, draw=draw_sheet, overwrite=values.overwrite)
     print(f"{values.out}: predictions of {', '.join(task.name for task in run.tasks)}; look at {values.out / 'sheets'}")

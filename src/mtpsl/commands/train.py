@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ def train(arguments: Sequence[str]) -> None:
     from mtpsl.training.config import parse_config, read_config, read_yaml
 
     if {"-h", "--help"} & set(words):
-        print(HELP)
+        print(HELP, flush=True)
     stored: dict[str, Any] = read_yaml(find_recipe(recipe)) if recipe else {}
     if resume is not None:
         if recipe or words or out:
@@ -40,7 +41,7 @@ def train(arguments: Sequence[str]) -> None:
 
     folder = Path(resume if resume is not None else str(out))
     if config.objective == "stl" and (config.tasks is None or len(config.tasks) != 1):
-        if folder.exists():
+        if folder.exists() and os.environ.get("LOCAL_RANK", "0") == "0":
             raise UserError(f"{folder} exists already: choose another --out")
         for name in [task.name for task in run_data(config).tasks]:
             report(
@@ -51,8 +52,11 @@ def train(arguments: Sequence[str]) -> None:
 
 
 def report(scores: dict[str, Any], folder: Path) -> None:
-    """Print the scores of the last epoch."""
+    """Print the scores of the last epoch (in the first of several processes)."""
     from mtpsl.commands.evaluate import print_scores
+
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return
 
     print_scores(scores, f"{folder}, last epoch")
 

@@ -39,7 +39,7 @@ def read_picture(path: Path) -> Image.Image:
         raise UserError(
             f"{path}: an image should have 8 bits per channel, not mode {picture.mode!r}: convert it to RGB"
         )
-    if "A" in picture.mode and picture.getchannel("A").getextrema()[0] < 255:
+    if "A" in picture.mode and np.asarray(picture.getchannel("A")).min() < 255:
         raise UserError(f"{path}: an image should not be transparent: remove the alpha channel")
     return picture if picture.mode == "RGB" else picture.convert("RGB")
 

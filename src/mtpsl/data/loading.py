@@ -133,7 +133,7 @@ class BatchLoader(DataLoader[Batch]):
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         for batch in super().__iter__():
             if isinstance(batch, UserError):
-                # a new one: an exception that its own frame refers to would keep the workers alive until the collector runs
+                # a new one: its own frame referring to it would keep the workers alive until garbage is collected
                 raise UserError(str(batch))
             yield batch
 

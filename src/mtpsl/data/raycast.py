@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mtpsl.data.solids import FACES, Solids, entries, faces_and_normals, nonzero
+from mtpsl.data.solids import FACES, Solids, faces_and_normals, first_entries, nonzero
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Camera:
     vertical field of view in radians; pixels are square and the optical axis meets the middle of the image.
     """
 
-    position: Float[np.ndarray, 3]
+    position: Float[np.ndarray, " 3"]
     axes: Float[np.ndarray, "3 3"]
     fov: float
 
@@ -56,7 +56,7 @@ class Hits:
 
 
 def look(
-    position: Float[np.ndarray, 3], *, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0, fov: float = 1.0
+    position: Float[np.ndarray, " 3"], *, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0, fov: float = 1.0
 ) -> Camera:
     """A camera that looks along `yaw` (0 is the world's x, counterclockwise) and `pitch` upwards; all in radians.
 
@@ -74,7 +74,7 @@ def look(
 
 
 def trace(
-    solids: Solids, room: Float[np.ndarray, 3], origin: Float[np.ndarray, 3], rays: Float[np.ndarray, "p 3"]
+    solids: Solids, room: Float[np.ndarray, " 3"], origin: Float[np.ndarray, " 3"], rays: Float[np.ndarray, "p 3"]
 ) -> Hits:
     """What rays from a point inside the room and outside of its solids meet first.
 
@@ -85,11 +85,7 @@ def trace(
         rays: their directions in the world, of any length.
     """
     hits = trace_room(room, origin, rays)
-    if not len(solids.kind):
-        return hits
-    entry = entries(solids, origin, rays)
-    nearest = entry.argmin(0)
-    distance = entry[nearest, np.arange(len(rays))]
+    distance, nearest = first_entries(solids, origin, rays)
     pixels = np.flatnonzero(distance < hits.distance)
     solid, reached = nearest[pixels], distance[pixels]
     direction = nonzero(solids.to_local(rays[pixels], solid))
@@ -101,9 +97,7 @@ def trace(
     return hits
 
 
-def trace_room(
-    room: Float[np.ndarray, 3], origin: Float[np.ndarray, 3], rays: Float[np.ndarray, "p 3"]
-) -> Hits:
+def trace_room(room: Float[np.ndarray, " 3"], origin: Float[np.ndarray, " 3"], rays: Float[np.ndarray, "p 3"]) -> Hits:
     """Where rays from inside leave an empty room; its faces are numbered like a box's."""
     rays, start = nonzero(rays), origin.astype(np.float32)
     towards = rays > 0
@@ -118,11 +112,10 @@ def trace_room(
 
 
 def lit(
-    solids: Solids, light: Float[np.ndarray, 3], points: Float[np.ndarray, "p 3"], bias: float = 0.01
+    solids: Solids, light: Float[np.ndarray, " 3"], points: Float[np.ndarray, "p 3"], bias: float = 0.01
 ) -> Bool[np.ndarray, " p"]:
     """Which points no solid hides from a light; what is nearer than `bias` metres in front of a point is the point."""
-    if not len(solids.kind):
-        return np.ones(len(points), bool)
     rays = points - light.astype(np.float32)
     length = np.sqrt(np.einsum("pd,pd->p", rays, rays))
-    return entries(solids, light, rays).min(0) * length > length - bias
+    distance, _ = first_entries(solids, light, rays)
+    return distance * length > length - bias

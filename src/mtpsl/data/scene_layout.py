@@ -20,12 +20,12 @@ class Scene:
     lamp inside the room; `ambient` is the share of light that comes from everywhere. `seed` is for patterns' details.
     """
 
-    room: Float[np.ndarray, 3]
+    room: Float[np.ndarray, " 3"]
     solids: Solids
     worn: Int[np.ndarray, " n"]
     materials: list[Material]
     camera: Camera
-    light: Float[np.ndarray, 3]
+    light: Float[np.ndarray, " 3"]
     ambient: float
     seed: int
 
@@ -85,7 +85,7 @@ def paint_room(b: Builder) -> None:
     b.materials.append(Material("ceiling", "plain", ceiling, ceiling * 0.95, 0.5))
 
 
-def random_camera(b: Builder, room: Float[np.ndarray, 3]) -> tuple[Camera, float]:
+def random_camera(b: Builder, room: Float[np.ndarray, " 3"]) -> tuple[Camera, float]:
     """A camera at eye level behind the middle of the room as seen along its line of sight, and its yaw."""
     yaw = b.between(0, 2 * np.pi)
     forward, side = np.array([np.cos(yaw), np.sin(yaw)]), np.array([np.sin(yaw), -np.cos(yaw)])
@@ -97,7 +97,7 @@ def random_camera(b: Builder, room: Float[np.ndarray, 3]) -> tuple[Camera, float
     return look(position, yaw=yaw, pitch=pitch, roll=roll, fov=float(fov)), yaw
 
 
-def free_place(b: Builder, room: Float[np.ndarray, 3], radius: float, view: View) -> tuple[float, float] | None:
+def free_place(b: Builder, room: Float[np.ndarray, " 3"], radius: float, view: View) -> tuple[float, float] | None:
     """A place on the floor for a circle, mostly in view; None if there is hardly any."""
     for _ in range(30):
         x, y = (b.between(radius + 0.03, float(side) - radius - 0.03) for side in room[:2])
@@ -107,41 +107,58 @@ def free_place(b: Builder, room: Float[np.ndarray, 3], radius: float, view: View
     return None
 
 
-def hang_and_lean(b: Builder, room: Float[np.ndarray, 3], view: View) -> None:
-    """Cabinets along the walls in view and pictures beside and above them."""
-    used: list[tuple[int, float, float, float]] = []  # wall, from, to, height
-    for attempt in range(14):
-        wall = int(b.random.integers(4))
-        across, along = wall // 2, 1 - wall // 2  # the axis through the wall, the axis along it
-        is_cabinet = attempt < 5
-        half = b.between(0.35, 0.8) if is_cabinet else b.between(0.25, 0.6)
-        middle = b.between(half + 0.05, float(room[along]) - half - 0.05)
-        deep = b.between(0.2, 0.3) if is_cabinet else 0.02
-        tall = b.between(0.4, 1.05) if is_cabinet else half * b.between(0.6, 1.1)
-        height = 2 * tall if is_cabinet else b.between(1.35, 1.75)
-        place = np.zeros(2)
-        place[along] = middle
-        place[across] = deep if wall % 2 == 0 else room[across] - deep
-        x, y = place.tolist()
-        yaw = np.pi / 2 if across == 0 else 0.0
-        beside = all(w != wall or middle + half < low or middle - half > high for w, low, high, _ in used)
-        if view.angle(x, y) > 0.65:
-            continue
-        if is_cabinet:
-            # three circles cover the rectangle
-            circles = [place + np.eye(2)[along] * half * shift for shift in (-2 / 3, 0, 2 / 3)]
-            radius = float(np.hypot(half / 3, deep))
-            if not beside or not all(b.free(*circle.tolist(), radius) for circle in circles):
-                continue
-            b.taken += [(*circle.tolist(), radius) for circle in circles]
-            cabinet(b, x, y, yaw, (half, deep, tall))
-        else:
-            above = all(
-                w != wall or middle + half < low or middle - half > high or height - tall > top + 0.05
-                for w, low, high, top in used
-            )
-            if not above:
-                continue
-            picture(b, x, y, height, yaw, (half, deep, tall))
-        used.append((wall, middle - half, middle + half, height if is_cabinet else np.inf))
-        # TODO corners
+@dataclass(frozen=True)
+class Spot:
+    """A stretch of wall: its middle on the floor, `deep` in front of the wall, and its ends along the wall."""
+
+    wall: int
+    place: Float[np.ndarray, " 2"]
+    low: float
+    high: float
+
+    @property
+    def yaw(self) -> float:
+        """The direction along the wall."""
+        return np.pi / 2 if self.wall < 2 else 0.0
+
+    def overlaps(self, other: Spot) -> bool:
+        """Whether both need the same stretch of wall."""
+        return self.wall == other.wall and self.low < other.high and other.low < self.high
+
+
+def random_spot(b: Builder, room: Float[np.ndarray, " 3"], half: float, deep: float) -> Spot:
+    """A random stretch of wall, 2 `half` wide; walls are -x, +x, -y, +y."""
+    wall = int(b.random.integers(4))
+    across, along = wall // 2, 1 - wall // 2
+    place = np.zeros(2)
+    place[along] = b.between(half + 0.05, float(room[along]) - half - 0.05)
+    place[across] = room[across] - deep if wall % 2 else deep
+    return Spot(wall, place, float(place[along]) - half, float(place[along]) + half)
+
+
+def hang_and_lean(b: Builder, room: Float[np.ndarray, " 3"], view: View) -> None:
+    """Cabinets along the walls in view, and pictures beside or above them."""
+    cabinets: list[tuple[Spot, float]] = []
+    for _ in range(5):
+        half = (b.between(0.35, 0.8), b.between(0.2, 0.3), b.between(0.4, 1.05))
+        spot = random_spot(b, room, half[0], half[1])
+        along = np.array([np.cos(spot.yaw), np.sin(spot.yaw)])
+        # Three circles cover the cabinet.
+        circles = [
+            (*(spot.place + along * half[0] * shift).tolist(), np.hypot(half[0] / 3, half[1]))
+            for shift in (-2 / 3, 0, 2 / 3)
+        ]
+        if view.angle(*spot.place.tolist()) < 0.65 and all(b.free(*circle) for circle in circles):
+            b.taken += circles
+            cabinet(b, *spot.place.tolist(), spot.yaw, half)
+            cabinets.append((spot, 2 * half[2]))
+    pictures: list[Spot] = []
+    for _ in range(9):
+        wide = b.between(0.25, 0.6)
+        tall, height = wide * b.between(0.6, 1.1), b.between(1.35, 1.75)
+        spot = random_spot(b, room, wide, 0.02)
+        hidden = any(spot.overlaps(other) and height - tall < top + 0.05 for other, top in cabinets)
+        beside = not any(spot.overlaps(other) for other in pictures)
+        if view.angle(*spot.place.tolist()) < 0.65 and beside and not hidden:
+            picture(b, *spot.place.tolist(), height, spot.yaw, (wide, 0.02, tall))
+            pictures.append(spot)

@@ -20,8 +20,8 @@ class Material:
 
     label: str
     pattern: str
-    first: Float[np.ndarray, 3]
-    second: Float[np.ndarray, 3]
+    first: Float[np.ndarray, " 3"]
+    second: Float[np.ndarray, " 3"]
     period: float
     gloss: float = 0.0
 
@@ -54,7 +54,7 @@ class Builder:
         return all(np.hypot(x - a, y - b) > radius + r for a, b, r in self.taken)
 
 
-def color(hue: float, saturation: float, value: float) -> Float[np.ndarray, 3]:
+def color(hue: float, saturation: float, value: float) -> Float[np.ndarray, " 3"]:
     """RGB from 0 to 1."""
     ramp = np.abs((hue + np.array([0.0, 2 / 3, 1 / 3])) % 1 * 6 - 3) - 1
     return value * (1 - saturation * (1 - np.clip(ramp, 0, 1)))

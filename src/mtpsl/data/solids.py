@@ -34,27 +34,27 @@ class Solids:
         return turned(x, self.yaw[solid])
 
 
-def turned(x: Float[np.ndarray, "p 3"], angle: Float[np.ndarray, " p"]) -> Float[np.ndarray, "p 3"]:
+def turned(x: Float[np.ndarray, "p 3"], angle: Float[np.ndarray, " #p"]) -> Float[np.ndarray, "p 3"]:
     """Vectors turned counterclockwise about the vertical."""
     cos, sin = np.cos(angle).astype(x.dtype), np.sin(angle).astype(x.dtype)
     return np.stack((cos * x[:, 0] - sin * x[:, 1], sin * x[:, 0] + cos * x[:, 1], x[:, 2]), -1)
 
 
-def entries(
-    solids: Solids, origin: Float[np.ndarray, 3], rays: Float[np.ndarray, "p 3"]
-) -> Float[np.ndarray, "n p"]:
-    """The distance at which each ray enters each solid, in lengths of the ray's direction; inf where it misses.
+def first_entries(
+    solids: Solids, origin: Float[np.ndarray, " 3"], rays: Float[np.ndarray, "p 3"]
+) -> tuple[Float[np.ndarray, " p"], Int[np.ndarray, " p"]]:
+    """Where each ray enters a solid first, in lengths of its direction (inf where never), and which solid (or 0).
 
     All rays start at `origin`, outside of every solid.
     """
-    result = np.full((len(solids.kind), len(rays)), np.inf, np.float32)
+    distance, which = np.full(len(rays), np.inf, np.float32), np.zeros(len(rays), int)
     start = solids.to_local((origin - solids.centre).astype(np.float32), np.arange(len(solids.kind)))
     near = near_solids(solids, origin, rays)
     for i, kind in enumerate(solids.kind.tolist()):
         pixels = np.flatnonzero(near[i])
         if not len(pixels):
             continue
-        direction = nonzero(solids.to_local(rays[pixels], np.full_like(pixels, i)))
+        direction = nonzero(turned(rays[pixels], -solids.yaw[i : i + 1]))
         half = solids.half[i].astype(np.float32)
         if kind == SPHERE:
             low, high = within_circle(start[i], direction, float(half[0]))
@@ -65,20 +65,22 @@ def entries(
         else:
             lows, highs = within_slabs(start[i], direction, half)
             low, high = lows.max(1), highs.min(1)
-        result[i, pixels] = np.where((low <= high) & (low > 0), low, np.inf)
-    return result
+        hit = (low <= high) & (low > 0) & (low < distance[pixels])
+        distance[pixels[hit]], which[pixels[hit]] = low[hit], i
+    return distance, which
 
 
 def near_solids(
-    solids: Solids, origin: Float[np.ndarray, 3], rays: Float[np.ndarray, "p 3"]
+    solids: Solids, origin: Float[np.ndarray, " 3"], rays: Float[np.ndarray, "p 3"]
 ) -> Bool[np.ndarray, "n p"]:
     """Which rays meet the sphere around each solid (a little larger, for rounding); the others miss the solid."""
     around = np.where(solids.kind == SPHERE, solids.half[:, 0] ** 2, (solids.half**2).sum(1)) * 1.02
     centre = solids.centre - origin
-    outside = ((centre**2).sum(1) - around).astype(np.float32)[:, None]
-    along = centre.astype(np.float32) @ rays.T
-    square = np.einsum("pd,pd->p", rays, rays)
-    return (outside <= 0) | ((along > 0) & (along * along > outside * square))
+    outside = (centre**2).sum(1) - around
+    # How far along a ray a centre has to lie for the ray to come close enough; from inside, every ray does.
+    enough = np.where(outside > 0, np.sqrt(np.maximum(outside, 0)), -np.inf).astype(np.float32)
+    units = rays / np.sqrt(np.einsum("pd,pd->p", rays, rays))[:, None]
+    return centre.astype(np.float32) @ units.T > enough[:, None]
 
 
 def within_slabs(

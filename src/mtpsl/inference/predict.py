@@ -32,7 +32,7 @@ DrawSheet = Callable[[Sequence[Task], Tensor, dict[str, Tensor]], Image.Image]
 #: a long, narrow picture is not magnified beyond so many times the longer side of the training size
 LONGEST = 4
 #: the longer side of the picture that a sheet is drawn from
-SHEET_SIDE = 640
+SHEET_SIDE = 480
 
 
 class Predictor:
@@ -71,8 +71,11 @@ class Predictor:
         self.device = torch.device(device)
         self.network, self.tasks, self.image_size = network.to(self.device), list(tasks), image_size
 
-    def predict(self, image: Float[Tensor, "3 h w"]) -> dict[str, Tensor]:
+    def predict(self, image: Tensor) -> dict[str, Tensor]:
         """Decoded predictions of every task, in the form and size of a label of this image, on the image's device.
+
+        Args:
+            image: shape (3, h, w), values from 0 to 1.
 
         Raises:
             ValueError: the image has another form.
@@ -127,7 +130,7 @@ class Predictor:
             )
         return PredictionSummary(out, done, files, time.perf_counter() - start)
 
-    def raw(self, image: Float[Tensor, "3 h w"]) -> dict[str, Float[Tensor, "1 c h2 w2"]]:
+    def raw(self, image: Tensor) -> dict[str, Float[Tensor, "1 c h2 w2"]]:
         """Raw predictions of every task at the size that the network saw, without the padding.
 
         Raises:
@@ -188,6 +191,8 @@ def resized(x: Float[Tensor, "1 c h w"], size: tuple[int, int]) -> Float[Tensor,
     """Bilinear resizing that keeps the picture's frame in place and averages when it shrinks."""
     if tuple(x.shape[-2:]) == size:
         return x
+    if size[1] == 1 < size[0]:  # torch 2.15 repeats the first row in a result of width 1; of height 1 it is right
+        return resized(x.mT, (size[1], size[0])).mT
     return F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
 
 

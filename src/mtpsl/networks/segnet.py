@@ -61,7 +61,7 @@ class SegNet(MultiTaskNetwork):
             features.append(x)
             indices.append(index)
         for block, index in zip(reversed(self.decoder), reversed(indices), strict=True):
-            x = block(F.max_unpool2d(x, index, 2))
+            x = block(F.max_unpool2d(x, index, [2, 2]))
         return Output({name: head(x).float() for name, head in self.heads.items()}, features)
 
 

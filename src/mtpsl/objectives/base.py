@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from mtpsl.networks.network import MultiTaskNetwork
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
 
@@ -18,13 +17,14 @@ class Objective(nn.Module, ABC):
 
     Args:
         tasks: the tasks that the network predicts.
-        network: only its shape is looked at (`stride`, `feature_channels`); it is neither kept nor changed.
+        network: any network that returns an `Output`; only its `stride` and `feature_channels` are looked at, and only
+            by objectives that need them. It is neither kept nor changed.
     """
 
     #: how many tasks it needs: (at least, at most)
     task_range: ClassVar[tuple[int, int | None]] = (1, None)
 
-    def __init__(self, tasks: Sequence[Task], network: MultiTaskNetwork) -> None:
+    def __init__(self, tasks: Sequence[Task], network: nn.Module) -> None:
         super().__init__()
         least, most = self.task_range
         if len(tasks) < least or (most is not None and len(tasks) > most):
@@ -46,3 +46,18 @@ class Objective(nn.Module, ABC):
         """Optimizer groups of the objective's own parameters; `halve_every` in a group asks for its own schedule."""
         parameters = list(self.parameters())
         return [{"params": parameters, "lr": lr}] if parameters else []
+
+
+def feature_shape(network: nn.Module) -> tuple[int, int]:
+    """Channels and stride of a network's last feature map, from its attributes.
+
+    Raises:
+        ValueError: the network does not state them.
+    """
+    channels, stride = getattr(network, "feature_channels", None), getattr(network, "stride", None)
+    if not isinstance(channels, int) or not isinstance(stride, int):
+        raise ValueError(
+            f"{type(network).__name__} should have the integer attributes feature_channels and stride "
+            "(channels of its last feature map, and how much smaller than the image that is)"
+        )
+    return channels, stride

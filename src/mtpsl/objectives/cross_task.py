@@ -12,8 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mtpsl.data.augment import Augmentation
-from mtpsl.networks.network import MultiTaskNetwork
-from mtpsl.objectives.base import Objective
+from mtpsl.objectives.base import Objective, feature_shape
 from mtpsl.objectives.mapping import MappingNetwork, pair_index
 from mtpsl.objectives.supervised import Reduction, checked_reduction, checked_weights, supervised_losses
 from mtpsl.structures import Batch, Losses
@@ -49,7 +48,7 @@ class CrossTaskConsistency(Objective):
     def __init__(
         self,
         tasks: Sequence[Task],
-        network: MultiTaskNetwork,
+        network: nn.Module,
         *,
         weight: float = 1.0,
         regularizer: float = 0.5,
@@ -76,10 +75,11 @@ class CrossTaskConsistency(Objective):
         self.reduction = checked_reduction(reduction)
         self.task_weights = checked_weights(tasks, task_weights)
         self.mapping_lr, self.film_lr, self.film_halving = mapping_lr, film_lr, film_halving
+        channels, stride = feature_shape(network)
         self.mapping = MappingNetwork(
             [task.encoding_channels for task in tasks],
-            network.feature_channels,
-            stride=network.stride,
+            channels,
+            stride=stride,
             width=mapping_width,
             conditional=conditional,
             mapping_stride=mapping_stride,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -53,39 +54,35 @@ class MappingNetwork(nn.Module):
             )
         self.pools = int(pools)
         channels = [*(scaled(c, width) for c in STAGE_CHANNELS[:-1]), out_channels]
-        self.inputs = nn.ModuleList(
-            nn.ModuleDict({"conv": nn.Conv2d(c, channels[0], 3, padding=1), "norm": RowNorm(channels[0], 0)})
-            for c in in_channels
-        )
+        self.inputs = nn.ModuleList(MappingLayer(c, channels[0], 0) for c in in_channels)
         pairs = self.num_tasks * (self.num_tasks - 1) if conditional else 0
         self.stages = nn.ModuleList()
-        before = channels[0]
-        for after, count in zip(channels, STAGE_CONVOLUTIONS, strict=True):
-            layers = nn.ModuleList()
-            for index in range(count):
-                conv = nn.Conv2d(before if index == 0 else after, after, 3, padding=1)
-                layers.append(nn.ModuleDict({"conv": conv, "norm": RowNorm(after, pairs)}))
-            self.stages.append(layers)
-            before = after
+        for before, after, count in zip([channels[0], *channels], channels, STAGE_CONVOLUTIONS, strict=False):
+            widths = [before, *[after] * count]
+            self.stages.append(nn.ModuleList(MappingLayer(widths[i], after, pairs) for i in range(count)))
         self.apply(initialize)
 
-    def stem(self, encoding: Float[Tensor, "n e h w"], task: int) -> Float[Tensor, "n c h w"]:
+    def stem(self, encoding: Float[Tensor, "n e h w"], task: int) -> Float[Tensor, "n c h2 w2"]:
         """What does not depend on the pair: the task's input layer and the first convolution, to be shared by pairs."""
         x = F.avg_pool2d(encoding, self.mapping_stride) if self.mapping_stride > 1 else encoding
-        layer = self.inputs[task]
-        return self.stages[0][0]["conv"](F.relu(layer["norm"](layer["conv"](x)), inplace=True))
+        return self._stages()[0][0].conv(self._inputs()[task](x))
 
     def forward(self, stems: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
         """Map each row to the joint space of its pair (`pair_index`)."""
         x = stems
-        for number, layers in enumerate(self.stages):
+        for number, layers in enumerate(self._stages()):
             for index, layer in enumerate(layers):
-                if number or index:  # the very first convolution is part of the stem
-                    x = layer["conv"](x)
-                x = F.relu(layer["norm"](x, pairs), inplace=True)
+                first = number == index == 0  # its convolution is part of the stem
+                x = layer.activate(x, pairs) if first else layer(x, pairs)
             if number < self.pools:
                 x = F.max_pool2d(x, 2)
         return x
+
+    def _inputs(self) -> list[MappingLayer]:
+        return cast("list[MappingLayer]", self.inputs)
+
+    def _stages(self) -> list[list[MappingLayer]]:
+        return cast("list[list[MappingLayer]]", self.stages)
 
     def conditioning(self) -> list[nn.Parameter]:
         """The FiLM parameters."""
@@ -94,6 +91,23 @@ class MappingNetwork(nn.Module):
     def backbone(self) -> list[nn.Parameter]:
         """All other parameters."""
         return [p for name, p in self.named_parameters() if not name.endswith(("gamma", "beta"))]
+
+
+class MappingLayer(nn.Module):
+    """Convolution, `RowNorm`, ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, pairs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm = RowNorm(out_channels, pairs)
+
+    def forward(self, x: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"] | None = None) -> Float[Tensor, "r d h w"]:
+        """All three."""
+        return self.activate(self.conv(x), pairs)
+
+    def activate(self, x: Float[Tensor, "r d h w"], pairs: Int[Tensor, " r"] | None) -> Float[Tensor, "r d h w"]:
+        """What follows the convolution."""
+        return F.relu(self.norm(x, pairs), inplace=True)
 
 
 class RowNorm(nn.Module):

@@ -8,7 +8,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from mtpsl.networks.network import MultiTaskNetwork
 from mtpsl.objectives.base import Objective
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
@@ -29,7 +28,7 @@ class Supervised(Objective):
     def __init__(
         self,
         tasks: Sequence[Task],
-        network: MultiTaskNetwork,
+        network: nn.Module,
         *,
         reduction: Reduction = "mean",
         task_weights: Mapping[str, float] | None = None,

@@ -14,7 +14,6 @@ TASKS: dict[str, type[Task]] = {
 }
 
 
-
 def describe_task(task: Task) -> dict[str, object]:
     """A task as plain values, for a file."""
     kind = next(name for name, cls in TASKS.items() if type(task) is cls)

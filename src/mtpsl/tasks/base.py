@@ -32,7 +32,7 @@ class Task(ABC):
     #: how a label is resampled when an image is zoomed
     resampling: ClassVar[Literal["nearest", "bilinear"]] = "nearest"
     #: unit and direction of every number that `metric().compute()` returns, in the order of tables
-    score_types: ClassVar[dict[str, tuple[str, bool]]]
+    score_types: dict[str, tuple[str, bool]]
     #: the number that counts in ΔMTL
     primary: ClassVar[str]
 

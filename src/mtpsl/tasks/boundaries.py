@@ -13,7 +13,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from mtpsl.tasks.boundary_matching import count_bits, count_matches
-from mtpsl.tasks.thinning import pack_levels, thin_packed
+from mtpsl.tasks.thinning import pack_levels, thin, thin_packed
 
 
 class BoundaryMetric(Metric):
@@ -21,7 +21,8 @@ class BoundaryMetric(Metric):
 
     D. Martin, C. Fowlkes, J. Malik, "Learning to detect natural image boundaries", PAMI 2004: binarize, thin, pair
     predicted with labelled pixels one to one. A departure: the matching is a largest one, see `match_boundaries`.
-    Labels are not thinned, so labels wider than a pixel keep even a perfect prediction under 100.
+    A second one: labels are thinned like predictions (the published ones are thin already), since wide labels would
+    keep even a perfect prediction under 100.
 
     Shapes are thinned with what lies on pixels that are not valid; these then count neither as right nor as wrong. An
     image without a valid pixel is skipped; a probability that is NaN counts as no boundary.
@@ -29,7 +30,7 @@ class BoundaryMetric(Metric):
     Args:
         tolerance: distance up to which pixels may be paired, as a share of the image's diagonal.
         thresholds: how many probabilities are tried: k / (thresholds + 1) for k from 1.
-        thin: reduce binarized predictions to lines of one pixel.
+        thin: reduce binarized predictions and labels to lines of one pixel.
         nms: before that, keep only what is largest across the boundary, see `suppress`.
         workers: threads that share a batch's images.
 
@@ -82,6 +83,8 @@ class BoundaryMetric(Metric):
         probability = prediction.detach()[kept, 0].cpu().double().sigmoid().nan_to_num(0.0).numpy()
         mask = valid[kept].cpu().numpy()
         label = (target[kept, 0] > 0.5).cpu().numpy() & mask
+        if self.thin and len(label):
+            label = thin(label)
         if self.workers == 1 or len(mask) < 2:
             self._add(map(self._count, probability, label, mask))
         else:

@@ -49,9 +49,7 @@ class Depth(Task):
         """Depth over its maximum in the image, so that the mapping sees values up to 1."""
         return prediction / (prediction.amax((1, 2, 3), keepdim=True) + 1e-12)
 
-    def encode_target(
-        self, target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]
-    ) -> Float[Tensor, "b 1 h w"]:
+    def encode_target(self, target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b 1 h w"]:
         """As for a prediction; the maximum is taken over valid pixels."""
         return self.encode_prediction(target.masked_fill(~valid[:, None], 0.0))
 
@@ -113,5 +111,5 @@ def magma(unit: Float[Tensor, "b h w"]) -> Float[Tensor, "b 3 h w"]:
     """Values from 0 (dark) to 1 (bright) in matplotlib's magma colours."""
     from matplotlib import colormaps  # drawing only: importing it at the top would slow every start
 
-    table = torch.tensor(colormaps["magma"].colors, dtype=torch.float32, device=unit.device)
+    table = torch.tensor(colormaps["magma"](range(256))[:, :3], dtype=torch.float32, device=unit.device)
     return table[(unit * (len(table) - 1)).round().long()].permute(0, 3, 1, 2)

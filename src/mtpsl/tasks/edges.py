@@ -63,9 +63,7 @@ class Edges(Task):
         """The probability of a boundary."""
         return prediction.sigmoid()
 
-    def encode_target(
-        self, target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]
-    ) -> Float[Tensor, "b 1 h w"]:
+    def encode_target(self, target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b 1 h w"]:
         """1 on a boundary."""
         return target.masked_fill(~valid[:, None], 0.0)
 

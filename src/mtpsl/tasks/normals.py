@@ -44,9 +44,7 @@ class Normals(Task):
         """Unit vectors brought from -1..1 to 0..1."""
         return (self.decode(prediction) + 1) / 2
 
-    def encode_target(
-        self, target: Float[Tensor, "b 3 h w"], valid: Bool[Tensor, "b h w"]
-    ) -> Float[Tensor, "b 3 h w"]:
+    def encode_target(self, target: Float[Tensor, "b 3 h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b 3 h w"]:
         """As for a prediction; a missing vector is the zero vector, so it becomes 0.5 (the published preprocessing)."""
         return (target.masked_fill(~valid[:, None], 0.0) + 1) / 2
 

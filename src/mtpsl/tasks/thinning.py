@@ -71,7 +71,7 @@ def thin_plane(plane: UInt64[np.ndarray, "h w"]) -> UInt64[np.ndarray, "h w"]:
         changes = []
         for start in range(0, len(places), CHUNK):
             chunk = places[start : start + CHUNK]
-            removed = removable(x[chunk], *(x[chunk + step] for step in around), second=second)
+            removed = removable(*(x[chunk + step] for step in (0, *around)), second=second)
             hit = np.flatnonzero(removed)
             changes.append((chunk[hit], removed[hit]))
         touched = np.zeros(len(x), dtype=bool)
@@ -87,12 +87,12 @@ def removable(x0: UInt64[np.ndarray, " n"], *x: UInt64[np.ndarray, " n"], second
     """The maps whose pixel x0, with neighbours x1 to x8, one of the two alternating passes removes."""
     x1, x2, x3, x4, x5, x6, x7, x8 = x
     c1, c2, c3, c4 = x2 | x3, x4 | x5, x6 | x7, x8 | x1
-    crossings_two, _ = two_and_four(c1 & ~x1, c2 & ~x3, c3 & ~x5, c4 & ~x7)
-    crossings_some = (c1 & ~x1) | (c2 & ~x3) | (c3 & ~x5) | (c4 & ~x7)
+    b1, b2, b3, b4 = c1 & ~x1, c2 & ~x3, c3 & ~x5, c4 & ~x7
+    crossings_two, _ = two_and_four(b1, b2, b3, b4)
     n1_two, n1_four = two_and_four(x1 | x2, x3 | x4, x5 | x6, x7 | x8)
     n2_two, n2_four = two_and_four(c1, c2, c3, c4)
     keep = (x6 | x7 | ~x4) & x5 if second else (x2 | x3 | ~x8) & x1
-    return x0 & crossings_some & n1_two & n2_two & ~(crossings_two | (n1_four & n2_four) | keep)
+    return x0 & (b1 | b2 | b3 | b4) & n1_two & n2_two & ~(crossings_two | (n1_four & n2_four) | keep)
 
 
 def two_and_four(

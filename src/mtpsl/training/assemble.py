@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -10,6 +11,7 @@ from mtpsl.data.augment import Augmentation
 from mtpsl.data.folder import FolderDataset
 from mtpsl.data.labels import label_mask, validate_for_training
 from mtpsl.data.partial import LabelledDataset, PartialDataset
+from mtpsl.data.scenes import ALL_TASKS, ScenesDataset
 from mtpsl.errors import UserError
 from mtpsl.networks import NETWORKS, MultiTaskNetwork
 from mtpsl.objectives import OBJECTIVES, Objective
@@ -35,12 +37,9 @@ def open_split(settings: DataSettings, split: str, tasks: list[str] | None, seed
         UserError: the data set is not there or not as described.
     """
     if settings.name == "scenes":
-        from mtpsl.data.scenes import ScenesDataset
-
         count = settings.scenes_train if split == settings.train_split else settings.scenes_val
-        kind = "train" if split == settings.train_split else "val"
-        options = {} if tasks is None else {"tasks": tasks}
-        return ScenesDataset(count, kind, size=settings.size or (96, 128), seed=0, **options)
+        kind: Literal["train", "val"] = "train" if split == settings.train_split else "val"
+        return ScenesDataset(count, kind, size=settings.size or (96, 128), tasks=tasks or ALL_TASKS)
     if settings.root is None:
         raise UserError("data.root is missing: name the folder of the data set, e.g. --data.root DATA")
     return FolderDataset(settings.root, split, size=settings.size, description=settings.description, tasks=tasks)
@@ -116,12 +115,17 @@ def build_augmentation(config: RunConfig, tasks: list[Task]) -> Augmentation | N
         raise UserError(f"training.scales: {error}") from error
 
 
-def check_image_size(network: MultiTaskNetwork, size: tuple[int, int]) -> None:
-    """Say before training that images do not fit the network."""
-    height, width = size
+def check_image_size(network: MultiTaskNetwork, dataset: PartialDataset) -> tuple[int, int]:
+    """Height and width of the images.
+
+    Raises:
+        UserError: they do not fit the network.
+    """
+    height, width = size = (dataset[0].image.shape[1], dataset[0].image.shape[2])
     if height % network.stride or width % network.stride:
         fit = [max(network.stride, round(side / network.stride) * network.stride) for side in size]
         raise UserError(
             f"images of {height}x{width} do not fit a network that needs multiples of {network.stride}: "
             f"resize them with --data.size [{fit[0]},{fit[1]}]"
         )
+    return height, width

@@ -40,7 +40,7 @@ class TrainingModule(lightning.LightningModule):
         self.evaluator = Evaluator(tasks)
         self.scores: Scores | None = None
         if settings.channels_last:
-            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network.to(memory_format=torch.channels_last)
 
     def on_train_epoch_start(self) -> None:
         """Seed this epoch; forget the scores of the last."""
@@ -79,12 +79,12 @@ class TrainingModule(lightning.LightningModule):
             flat = {f"val/{t}/{n}": s.value for t, scores in self.scores.items() for n, s in scores.items()}
             self.log_dict({name: torch.tensor(value, dtype=torch.float32) for name, value in flat.items()})
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """Adam with a schedule per epoch; an objective's groups may have their own."""
         settings = self.settings
         groups: list[dict[str, Any]] = [{"params": list(self.network.parameters()), "lr": settings.lr}]
         groups += self.objective.parameter_groups(settings.lr)
-        schedules = [halving(group.pop("halve_every", None)) or settings.factor for group in groups]
+        schedules = [schedule(settings, group.pop("halve_every", None)) for group in groups]
         optimizer = torch.optim.Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay)
         return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, schedules)}
 
@@ -99,9 +99,12 @@ class TrainingModule(lightning.LightningModule):
         return Batch(batch.keys, images, batch.targets, batch.valid)
 
 
-def halving(every: int | None) -> Callable[[int], float] | None:
-    """A schedule that halves after every so many epochs."""
-    return (lambda epoch: 0.5 ** (epoch // every)) if every else None
+def schedule(settings: TrainingSettings, halve_every: int | None) -> Callable[[int], float]:
+    """The factor on a group's learning rate: the run's, or halved after every so many epochs.
+
+    A plain function, because a scheduler writes the attributes of any other callable into the checkpoint.
+    """
+    return lambda epoch: 0.5 ** (epoch // halve_every) if halve_every else settings.factor(epoch)
 
 
 def epoch_seed(seed: int, epoch: int, rank: int) -> int:

@@ -32,6 +32,7 @@ from mtpsl.training.assemble import (
 from mtpsl.training.callbacks import History, LastCheckpoint
 from mtpsl.training.config import RunConfig
 from mtpsl.training.folder import RunFolder
+from mtpsl.training.memory import keep_freed_memory
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.pictures import draw_pictures
 from mtpsl.training.quiet import quiet_lightning
@@ -68,8 +69,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     data = run_data(config)
     torch.manual_seed(config.training.seed)
     network = build_network(config, data.tasks)
-    size = tuple(data.train[0].image.shape[-2:])
-    check_image_size(network, size)
+    size = check_image_size(network, data.train)
     if config.data.cache:
         for dataset, name in ((data.train, "training"), (data.validation, "validation")):
             preload(dataset, f"reading {len(dataset)} {name} images", progress)
@@ -91,6 +91,8 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
         ),
     )
     trainer = make_trainer(config, folder, [history], progress)
+    if trainer.strategy.root_device.type == "cpu":
+        keep_freed_memory()
     if config.training.compile:
         network.compile()
     trainer.fit(module, datamodule=Loaders(config, data), ckpt_path=checkpoint, weights_only=True)

@@ -34,11 +34,11 @@ def as_picture(colors: Float[Tensor, "3 h w"]) -> Image.Image:
     return Image.fromarray(pixels.permute(1, 2, 0).contiguous().cpu().numpy())
 
 
-def cell_size(height: int, width: int, wanted: int = 352, limit: int = 640) -> tuple[int, int]:
+def cell_size(height: int, width: int, wanted: int = 352, limit: int = 480) -> tuple[int, int]:
     """Height and width at which a picture is drawn: a small one magnified by a whole factor, a large one shrunk.
 
-    >>> cell_size(96, 128), cell_size(144, 192), cell_size(480, 600), cell_size(3000, 4000)
-    ((288, 384), (288, 384), (480, 600), (480, 640))
+    >>> cell_size(96, 128), cell_size(144, 192), cell_size(300, 400), cell_size(3000, 4000)
+    ((288, 384), (288, 384), (300, 400), (360, 480))
     """
     longer = max(height, width)
     scale = limit / longer if longer > limit else max(1, round(wanted / longer))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mtpsl.visualization.grid import GREY, as_picture, beside, blank, cell_size, color_bar, framed, margin, text, under
 
-Maps = tuple[Float[Tensor, "c h2 w2"], Float[Tensor, "c h2 w2"]]
+Maps = tuple[Tensor, Tensor]
 
 
 def draw_mapped(
@@ -30,7 +30,8 @@ def draw_mapped(
 
     Args:
         image: values from 0 to 1.
-        maps: of each pair, named `source -> target`, the mapped prediction of the source and label of the target.
+        maps: of each pair, named `source -> target`, the mapped prediction of the source and the mapped label of the
+            target, both of one shape (c, h2, w2).
         reduce: what a heat map shows of the channels: their Euclidean norm or their mean.
         title: a line above.
 

@@ -25,7 +25,7 @@ NARROWEST_COLUMN = 200
 def draw_sheet(
     tasks: Sequence[Task],
     image: Float[Tensor, "3 h w"],
-    prediction: Mapping[str, Float[Tensor, "c h w"]],
+    prediction: Mapping[str, Tensor],
     target: Mapping[str, Tensor] | None = None,
     valid: Mapping[str, Bool[Tensor, "h w"]] | None = None,
     *,
@@ -36,7 +36,7 @@ def draw_sheet(
     Args:
         tasks: the columns.
         image: values from 0 to 1.
-        prediction: the RAW prediction of every task, as large as the image.
+        prediction: the RAW prediction of every task, (c, h, w) with the image's height and width.
         target: the labels that there are; a task without one gets an empty box. None leaves out the labels' row.
         valid: which pixels of a label count, by default all; the others are black.
         title: a line above.
@@ -126,8 +126,7 @@ def column(
         seen = torch.ones(label.shape[-2:], dtype=torch.bool) if mask is None else mask.detach().cpu()
         if seen.any():
             score = score_line(task, raw, label, seen[None])
-            known = seen if label.ndim == 3 else seen[None]
-            values = torch.cat([label.masked_fill(~known, 0).to(decoded.dtype), decoded])
+            values = torch.cat([label.to(decoded.dtype), decoded])
             valid = torch.cat([seen[None], valid])
     pictures = [framed(as_picture(colors), cell) for colors in task.colorize(values, valid)]
     if box and len(pictures) == 1:

@@ -170,7 +170,7 @@ def test_edges_are_zero_one_or_ignored(tmp_path):
 def test_a_thin_line_survives_shrinking_and_unknown_pixels_do_not_become_background():
     edge, valid = torch.zeros(1, 9, 12), torch.ones(9, 12, dtype=torch.bool)
     edge[0, :, 1] = 1
-    valid[4, 8] = False
+    valid[4, 8] = valid[0, 0] = False
     shrunk, counted = EdgesFormat().resize(edge, valid, (3, 4))
     assert shrunk[0].tolist() == [[1, 0, 0, 0]] * 3
     assert counted.tolist() == [[True] * 4, [True, True, False, True], [True] * 4]

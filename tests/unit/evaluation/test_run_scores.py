@@ -110,7 +110,7 @@ def test_runs_are_found_at_any_depth_and_counted_once(tmp_path: Path):
     first = write_run(tmp_path / "a" / "deep", "supervised", THREE)
     second = write_run(tmp_path / "b", "supervised", THREE, seed=1)
     write_run(first / "inside", "supervised", THREE, seed=2)  # a run's own folders are not searched
-    runs, notes = load_runs([tmp_path, tmp_path / "b", second])
+    runs, notes = load_runs([tmp_path, tmp_path / "a" / ".." / "b", second])
     assert [run.path for run in runs] == [first, second]
     assert notes == []
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mtpsl.inference import Predictor
+from mtpsl.inference.predict import resized
 from mtpsl.structures import Output
 from mtpsl.tasks import Depth, Edges, Normals, Segmentation, Task
 
@@ -26,7 +27,8 @@ class Mirror(nn.Module):
 
     def forward(self, images: Tensor) -> Output:
         assert not self.training
-        assert not (images.shape[-2] % self.stride or images.shape[-1] % self.stride)
+        assert images.shape[-2] % self.stride == 0
+        assert images.shape[-1] % self.stride == 0
         self.seen.append(tuple(images.shape))
         bright = images.mean(1, keepdim=True)
         raw = {
@@ -107,6 +109,20 @@ def test_raw_predictions_are_resized_before_decoding():
     depth = coarse.predict(image)["depth"][0]
     assert torch.equal(coarse.predict(image)["segmentation"], (depth > 0.5).long())
     assert len(depth[0].unique()) > 4  # interpolated, not repeated
+
+
+@pytest.mark.parametrize("before", [(1, 1), (1, 50), (50, 1), (7, 20), (60, 90)], ids=str)
+@pytest.mark.parametrize("after", [(1, 1), (1, 30), (30, 1), (2, 5), (200, 100)], ids=str)
+def test_resizing_is_a_separable_triangle_filter(before: tuple[int, int], after: tuple[int, int]):
+    def weights(old: int, new: int) -> Tensor:
+        step = old / new
+        distance = (torch.arange(old) + 0.5)[None] - (torch.arange(new) + 0.5)[:, None] * step
+        weight = (1 - distance.double().abs() / max(step, 1)).clamp(min=0)
+        return weight / weight.sum(1, keepdim=True)
+
+    x = torch.rand(1, 2, *before, generator=torch.Generator().manual_seed(0))
+    expected = weights(before[0], after[0]) @ x.double() @ weights(before[1], after[1]).T
+    torch.testing.assert_close(resized(x, after).double(), expected, atol=1e-5, rtol=0)
 
 
 def test_the_network_keeps_its_mode_and_gets_no_gradient():

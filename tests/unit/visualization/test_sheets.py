@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from builders import batch, sample, tasks
 from PIL import Image
 from torch import Tensor, nn
 
+from builders import batch, sample, tasks
 from mtpsl.structures import Batch, Output
 from mtpsl.tasks import Depth, Edges, Normals, Segmentation
 from mtpsl.visualization import draw_sheet, save_sheets
@@ -97,7 +97,7 @@ def test_scores_are_those_of_the_image():
     assert score_line(Edges(), edges * 20 - 10, edges, torch.ones(1, 16, 16, dtype=torch.bool)) == "odsF 100.0 %"
 
 
-@pytest.mark.parametrize("size", [(32, 64), (31, 17), (1, 1), (1, 300), (700, 3), (900, 1200)], ids=str)
+@pytest.mark.parametrize("size", [(32, 64), (31, 17), (1, 1), (1, 300), (700, 3), (500, 700)], ids=str)
 def test_sheets_of_any_size_are_drawn(size: tuple[int, int]):
     full = sample(size=size)
     prediction = {task.name: raw_of(full.targets[task.name]) for task in tasks()}
@@ -135,7 +135,7 @@ def test_predictions_that_are_not_finite_are_black():
 def test_a_prediction_of_another_size_is_named():
     with pytest.raises(ValueError, match=r"depth: prediction should be as large as the image, \(32, 64\), not"):
         draw_sheet([Depth()], torch.rand(3, 32, 64), {"depth": torch.rand(1, 16, 32)})
-    with pytest.raises(ValueError, match="depth: prediction should be as large as the image.*not none"):
+    with pytest.raises(ValueError, match=r"depth: prediction should be as large as the image.*not none"):
         draw_sheet([Depth()], torch.rand(3, 32, 64), {})
 
 

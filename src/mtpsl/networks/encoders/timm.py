@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import timm
 import torch
 from jaxtyping import Float
+from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 from mtpsl.errors import UserError
@@ -42,7 +45,7 @@ class TimmEncoder(nn.Module):
                 f"weights of encoder {name!r} cannot be had ({first_line(error)}): "
                 "go online once, or train from scratch with pretrained: false"
             ) from error
-        info = self.model.feature_info
+        info = cast("FeatureInfo", self.model.feature_info)
         self.out_channels: list[int] = info.channels()
         self.reductions: list[int] = info.reduction()
         self.output_stride: int = self.reductions[-1]

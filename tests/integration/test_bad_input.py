@@ -1,0 +1,190 @@
+"""Whatever a user gets wrong is one line, exit status 2, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command import SMALL, write_dataset
+from PIL import Image
+
+from mtpsl.cli import main
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_dataset(tmp_path / "data", train=3, val=2)
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    capsys.readouterr()
+    assert main([str(argument) for argument in arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mtpsl: ")
+    assert error.count("\n") == 1, error
+    assert "Traceback" not in error
+    return error
+
+
+def training(capsys: pytest.CaptureFixture[str], data: Path, *more: object) -> str:
+    out = data.parent / "run"
+    error = complaint(capsys, "train", "--data.root", data, "--out", out, *SMALL, *more)
+    assert not out.exists()  # found before training
+    return error
+
+
+def replace(path: Path, values: np.ndarray) -> None:
+    path.unlink()
+    if values.dtype.kind == "f":
+        np.save(path.with_suffix(".npy"), values)
+    else:
+        Image.fromarray(values).save(path)
+
+
+def only_png(folder: Path) -> Path:
+    return sorted(folder.glob("*.png"))[0]
+
+
+BREAK: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a missing folder": (shutil.rmtree, "data"),
+    "no image": (lambda data: [path.unlink() for path in (data / "train" / "image").iterdir()], "image"),
+    "a label of another size": (
+        lambda data: replace(only_png(data / "train" / "segmentation"), np.zeros((16, 16), np.uint8)),
+        "segmentation/000.png",
+    ),
+    "a class out of range": (
+        lambda data: replace(only_png(data / "train" / "segmentation"), np.full((32, 64), 3, np.uint8)),
+        "segmentation/000.png",
+    ),
+    "a NaN in depth": (
+        lambda data: replace(only_png(data / "train" / "depth"), np.full((32, 64), np.nan, np.float32)),
+        "depth/000.npy",
+    ),
+    "negative depth": (
+        lambda data: replace(only_png(data / "train" / "depth"), np.full((32, 64), -1.0, np.float32)),
+        "depth/000.npy",
+    ),
+    "a broken picture": (
+        lambda data: (data / "train" / "image" / "000.png").write_bytes(b"\x89PNG\r\n\x1a\n broken"),
+        "image/000.png",
+    ),
+    "a truncated label": (
+        lambda data: (data / "val" / "depth" / "000.png").write_bytes(
+            (data / "val" / "depth" / "000.png").read_bytes()[:60]
+        ),
+        "depth/000.png",
+    ),
+    "an image without any label": (
+        lambda data: [(data / "train" / task / "001.png").unlink() for task in ("segmentation", "depth", "normals")],
+        "001",
+    ),
+    "a task without any label": (
+        lambda data: [path.unlink() for path in (data / "train" / "depth").iterdir()],
+        "depth",
+    ),
+    "no description": (lambda data: (data / "dataset.yaml").unlink(), "dataset.yaml"),
+    "a description that executes": (
+        lambda data: (data / "dataset.yaml").write_text("!!python/object/apply:os.system ['touch /tmp/never']"),
+        "dataset.yaml",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREAK)
+def test_broken_data(name: str, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    breaking, named = BREAK[name]
+    breaking(data)
+    assert named in training(capsys, data)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--objective", "cros_task"], "cross_task"),
+        (["--network", "segment"], "segnet"),
+        (["--tasks", "[depth,saliency]"], "saliency"),
+        (["--training.epochz", "3"], "epochz"),
+        (["--training.epochs", "many"], "epochs"),
+        (["--training.epochs", "0"], "epochs"),
+        (["--objective.weigth", "3"], "weigth"),
+        (["--objective.weight", "-1"], "weight"),
+        (["--data.size", "[33,64]"], "[32,64]"),
+        (["--data.regime", "two"], "regime"),
+        (["--data.train_split", "training"], "training"),
+        (["--data.limit", "100"], "limit"),
+        (["--tasks", "[depth]"], "depth"),
+        (["--training.scales", "[0.5]"], "scales"),
+        (["--training.batch_size", "0"], "batch_size"),
+    ],
+)
+def test_wrong_options(words: list[str], named: str, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert named in training(capsys, data, *words)
+
+
+def test_wrong_commands(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "trian" in complaint(capsys, "trian")
+    assert "no_such" in complaint(capsys, "train", "no_such_recipe", "--out", tmp_path / "x")
+    assert "--out" in complaint(capsys, "train", "--data.root", data)
+    assert "data.root" in complaint(capsys, "train", "--out", tmp_path / "x")
+    assert "absent" in complaint(capsys, "check", tmp_path / "absent")
+    assert "absent" in complaint(capsys, "evaluate", tmp_path / "absent")
+    assert "absent" in complaint(capsys, "compare", tmp_path / "absent")
+    assert "absent" in complaint(capsys, "train", "--resume", tmp_path / "absent")
+    assert complaint(capsys, "predict", tmp_path / "absent", data, "--out", tmp_path / "p")
+    assert "data" in complaint(capsys, "scenes", data)
+
+
+def test_an_output_folder_that_exists_is_kept(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = data.parent / "precious"
+    out.mkdir()
+    (out / "thesis.txt").write_text("years")
+    assert "precious" in complaint(capsys, "train", "--data.root", data, "--out", out, *SMALL)
+    assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+
+
+def test_check_lists_what_is_wrong(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(data)]) == 0
+    BREAK["a class out of range"][0](data)
+    assert main(["check", str(data)]) == 2
+    assert "000" in capsys.readouterr().out
+
+
+class Evil:
+    """Leaves a file behind when unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = str(mark)
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (self.mark,)
+
+
+def test_strangers_runs_execute_nothing(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    assert main(["train", "--data.root", str(data), "--training.epochs", "1", "--out", str(out), *SMALL]) == 0
+    checkpoint, mark = out / "checkpoints" / "last.ckpt", tmp_path / "executed"
+    original = checkpoint.read_bytes()
+    for content in (pickle.dumps(Evil(mark)), b"", original[: len(original) // 2]):
+        checkpoint.write_bytes(content)
+        assert "last.ckpt" in complaint(capsys, "predict", out, data / "val" / "image", "--out", tmp_path / "p")
+        assert "last.ckpt" in complaint(capsys, "train", "--resume", out)
+    torch.save({"state_dict": {}, "epoch": 0, "evil": Evil(mark)}, checkpoint)
+    assert "last.ckpt" in complaint(capsys, "evaluate", out)
+    assert not mark.exists()
+
+    checkpoint.write_bytes(original)
+    tasks = json.loads((out / "tasks.json").read_text())
+    (out / "tasks.json").write_text(json.dumps(tasks[:2]))
+    assert "normals" in complaint(capsys, "predict", out, data / "val" / "image", "--out", tmp_path / "p")
+    (out / "tasks.json").write_text("[1]")
+    assert "tasks.json" in complaint(capsys, "predict", out, data / "val" / "image", "--out", tmp_path / "p")
+    (out / "config.yaml").write_text("!!python/object/apply:os.mkdir ['" + str(mark) + "']")
+    assert "config.yaml" in complaint(capsys, "predict", out, data / "val" / "image", "--out", tmp_path / "p")
+    assert not mark.exists()

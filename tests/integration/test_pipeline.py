@@ -1,0 +1,131 @@
+"""Train, evaluate, predict and compare on a small data set, through the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import SMALL, mtpsl, write_dataset
+from PIL import Image
+
+from mtpsl.cli import main
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data") / "small")
+
+
+@pytest.fixture(scope="module")
+def run(data: Path) -> Path:
+    out = data.parent / "runs" / "cross"
+    assert (
+        main(
+            [
+                "train",
+                "--data.root",
+                str(data),
+                "--data.regime",
+                "one",
+                "--training.epochs",
+                "3",
+                "--out",
+                str(out),
+                *SMALL,
+            ]
+        )
+        == 0
+    )
+    return out
+
+
+def test_a_run_folder_is_complete(run: Path) -> None:
+    for name in (
+        "config.yaml",
+        "environment.json",
+        "tasks.json",
+        "metrics.csv",
+        "scores.json",
+        "checkpoints/last.ckpt",
+    ):
+        assert (run / name).is_file(), name
+    assert list((run / "tensorboard").glob("events*"))
+    assert list((run / "pictures" / "sheets").glob("*.png"))
+    assert list((run / "pictures" / "mapped").glob("*.png"))
+    rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert [bool(row["val/depth/abs_err"]) for row in rows] == [False, True, True]  # every second, and the last
+    scores = json.loads((run / "scores.json").read_text())
+    assert scores["run"]["complete"]
+    assert float(rows[-1]["val/depth/abs_err"]) == pytest.approx(
+        scores["scores"]["depth"]["abs_err"]["value"], rel=1e-4
+    )
+
+
+def test_evaluate_repeats_the_scores(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = json.loads((run / "scores.json").read_text())
+    assert main(["evaluate", str(run), "--batch_size", "1"]) == 0
+    after = json.loads((run / "scores.json").read_text())
+    for task, scores in before["scores"].items():
+        for name, score in scores.items():
+            assert after["scores"][task][name]["value"] == pytest.approx(score["value"], rel=1e-4), (task, name)
+    assert "abs_err" in capsys.readouterr().out
+
+
+def test_predict_writes_raw_files_and_sheets_for_any_size(run: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (45, 101, 3), np.uint8)).save(pictures / "odd.png")
+    out = tmp_path / "out"
+    assert main(["predict", str(run), str(pictures), "--out", str(out)]) == 0
+    assert np.asarray(Image.open(out / "segmentation" / "odd.png")).shape == (45, 101)
+    assert np.load(out / "depth" / "odd.npy").shape == (45, 101)
+    assert np.load(out / "normals" / "odd.npy").shape == (45, 101, 3)
+    assert (out / "sheets" / "odd.png").is_file()
+
+
+def test_compare_finds_the_single_task_runs(run: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    single = data.parent / "runs" / "single"
+    options = ["--network.width", "0.125", "--training.batch_size", "2", "--training.sheets", "1", "--quiet"]
+    options += ["--training.epochs", "3", "--data.root", str(data), "--data.regime", "one", "--out", str(single)]
+    assert main(["train", "--objective", "stl", *options]) == 0
+    assert {path.name for path in single.iterdir()} == {"segmentation", "depth", "normals"}
+    capsys.readouterr()
+    assert main(["compare", str(data.parent / "runs"), "--format", "json"]) == 0
+    assert "delta_mtl" in capsys.readouterr().out.replace("Δ", "delta_").lower()
+
+
+def test_two_processes_train_one_network(data: Path, tmp_path: Path) -> None:
+    done = mtpsl(
+        "train", "--data.root", data, "--data.regime", "random", "--training.epochs", 1, "--training.devices", 2,
+        "--out", tmp_path / "run", *SMALL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert scores["run"]["complete"]
+    again = mtpsl("evaluate", tmp_path / "run")
+    assert again.returncode == 0, again.stderr
+    one = json.loads((tmp_path / "run" / "scores.json").read_text())
+    for task, values in scores["scores"].items():
+        for name, score in values.items():  # the processes' sums are those of one process
+            assert one["scores"][task][name]["value"] == pytest.approx(score["value"], rel=1e-4), (task, name)
+
+
+def test_print_config_can_be_trained_from(data: Path, tmp_path: Path) -> None:
+    printed = mtpsl("train", "--data.root", data, "--network.width", 0.125, "--out", tmp_path / "a", "--print_config")
+    assert printed.returncode == 0, printed.stderr
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(printed.stdout)
+    assert "width: 0.125" in printed.stdout
+    assert main(["train", str(recipe), "--training.epochs", "1", "--out", str(tmp_path / "b"), *SMALL]) == 0
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("train", "evaluate", "predict", "compare", "check", "scenes", "recipes", "demo"):
+        with pytest.raises(SystemExit) as stopped:
+            main([command, "--help"])
+        assert stopped.value.code == 0
+        assert "usage" in capsys.readouterr().out

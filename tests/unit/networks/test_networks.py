@@ -1,0 +1,67 @@
+"""Networks keep the contract of `MultiTaskNetwork`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from builders import LABELS, batch, tasks
+from mtpsl.errors import UserError
+from mtpsl.networks import NETWORKS, EncoderDecoder, MultiTaskNetwork, SegNet
+from mtpsl.objectives import CrossTaskConsistency
+
+CHANNELS = {"segmentation": 5, "depth": 1, "normals": 3}
+SMALL = {"segnet": {"width": 0.125}, "timm": {"encoder": "resnet18", "decoder_channels": 16}}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_outputs_have_the_images_size_and_the_features_the_stated_form(name: str) -> None:
+    network: MultiTaskNetwork = NETWORKS[name](CHANNELS, **SMALL[name])
+    output = network(torch.rand(2, 3, 64, 96))
+    assert {task: tuple(x.shape) for task, x in output.predictions.items()} == {
+        task: (2, count, 64, 96) for task, count in CHANNELS.items()
+    }
+    assert output.features[-1].shape == (2, network.feature_channels, 64 // network.stride, 96 // network.stride)
+    sizes = [feature.shape[-1] for feature in output.features]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_images_that_do_not_fit_are_refused_with_the_cure(name: str) -> None:
+    network = NETWORKS[name](CHANNELS, **SMALL[name])
+    with pytest.raises(ValueError, match="64x96"):
+        network(torch.rand(1, 3, 60, 96))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_bf16_predictions_come_back_in_float32(name: str) -> None:
+    network = NETWORKS[name](CHANNELS, **SMALL[name])
+    with torch.autocast("cpu", torch.bfloat16):
+        output = network(torch.rand(2, 3, 64, 64))
+    assert all(x.dtype == torch.float32 for x in output.predictions.values())
+
+
+def test_channels_last_gives_the_same_numbers() -> None:
+    torch.manual_seed(0)
+    network = SegNet(CHANNELS, width=0.125).eval()
+    images = torch.rand(2, 3, 64, 64)
+    plain = network(images).predictions["depth"]
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    torch.testing.assert_close(
+        network(images.contiguous(memory_format=torch.channels_last)).predictions["depth"], plain
+    )
+
+
+@pytest.mark.parametrize("encoder", ["mobilenetv3_small_050", "hrnet_w18_small"])
+def test_any_timm_encoder_works_with_cross_task(encoder: str) -> None:
+    torch.manual_seed(0)
+    network = EncoderDecoder(CHANNELS, encoder=encoder, decoder_channels=16)
+    objective = CrossTaskConsistency(tasks(), network, mapping_width=0.125)
+    losses = objective(network, batch(LABELS["one label each"], size=(64, 64)))
+    losses.total().backward()
+    assert torch.isfinite(losses.total())
+
+
+def test_an_unknown_encoder_is_refused() -> None:
+    with pytest.raises(UserError, match="resnet19"):
+        EncoderDecoder(CHANNELS, encoder="resnet19")

@@ -1,0 +1,205 @@
+"""Cross-task consistency: which pairs count, what gradients reach, and that one pass equals many."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from builders import LABELS, THREE, batch, tasks
+from mtpsl.networks import SegNet
+from mtpsl.objectives import CrossTaskConsistency
+from mtpsl.objectives.cross_task import cosine_distance, plan_pairs
+from mtpsl.objectives.mapping import pair_index
+from mtpsl.structures import Batch
+
+
+def make(**options: object) -> tuple[SegNet, CrossTaskConsistency]:
+    torch.manual_seed(0)
+    some = tasks()
+    network = SegNet({task.name: task.out_channels for task in some}, width=0.125)
+    return network, CrossTaskConsistency(some, network, mapping_width=0.125, **options)  # type: ignore[arg-type]
+
+
+def consistency(objective: CrossTaskConsistency, network: SegNet, data: Batch) -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    output = network.eval()(data.images)
+    return objective.consistency(output.predictions, output.features[-1], data)
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
+@pytest.mark.parametrize("views", [1, 2])
+def test_losses_are_finite_for_every_kind_of_batch(labels: list[tuple[str, ...]], views: int) -> None:
+    network, objective = make(views=views)
+    losses = objective(network, batch(labels))
+    losses.total().backward()
+    assert torch.isfinite(losses.total())
+    assert set(losses.tasks) == set(THREE)
+    assert len(losses.auxiliary) == 6
+    for parameter in [*network.parameters(), *objective.parameters()]:
+        assert parameter.grad is None or torch.isfinite(parameter.grad).all()
+
+
+def test_only_pairs_of_an_unlabelled_and_a_labelled_task_count() -> None:
+    network, objective = make()
+    terms = consistency(objective, network, batch([("segmentation",), ("depth", "normals")]))
+    positive = {name for name, term in terms.items() if term > 0}
+    assert positive == {"depth->segmentation", "normals->segmentation", "segmentation->depth", "segmentation->normals"}
+
+
+@pytest.mark.parametrize("labels", [LABELS["all labelled"], LABELS["no label at all"]])
+def test_without_pairs_the_term_is_zero(labels: list[tuple[str, ...]]) -> None:
+    network, objective = make()
+    assert all(term == 0 for term in consistency(objective, network, batch(labels)).values())
+
+
+@pytest.mark.parametrize("labels", [LABELS["one label each"], LABELS["a task with none"]])
+def test_hidden_labels_change_nothing(labels: list[tuple[str, ...]]) -> None:
+    network, objective = make()
+    data = batch(labels)
+    spoiled = {}
+    for name, target in data.targets.items():
+        hidden = ~data.valid[name] if target.ndim == 3 else (~data.valid[name])[:, None].expand_as(target)
+        spoiled[name] = target.masked_fill(hidden, 4 if name == "segmentation" else float("nan"))
+    other = Batch(data.keys, data.images, spoiled, data.valid)
+    for one, two in zip(
+        consistency(objective, network, data).values(), consistency(objective, network, other).values(), strict=True
+    ):
+        assert torch.equal(one, two)
+
+
+def test_one_pass_equals_one_image_and_one_pair_at_a_time() -> None:
+    network, objective = make(reduction="sum")
+    network.eval()
+    data = batch([("depth",), ("depth", "normals"), ("normals",)], holes=True)
+    some = list(objective.tasks)
+    some[0].encode_prediction = lambda prediction: prediction.softmax(1)  # type: ignore[method-assign]  # no sampling
+    output = network(data.images)
+    together = objective.consistency(output.predictions, output.features[-1], data)
+    expected = dict.fromkeys(together, torch.zeros(()))
+    for n in range(3):
+        for s, source in enumerate(some):
+            for t, target in enumerate(some):
+                if data.labelled(source.name)[n] or not data.labelled(target.name)[n]:
+                    continue
+                pair = pair_index(torch.tensor([s]), torch.tensor([t]), 3)
+                one = slice(n, n + 1)
+                encoded = source.encode_prediction(output.predictions[source.name][one])
+                a = objective.mapping(objective.mapping.stem(encoded, s), pair)
+                label = target.encode_target(data.targets[target.name][one], data.valid[target.name][one])
+                b = objective.mapping(objective.mapping.stem(label, t), pair)
+                f = output.features[-1][one]
+                value = cosine_distance(a, b) + 0.5 * (cosine_distance(a, f) + cosine_distance(b, f))
+                name = f"{source.name}->{target.name}"
+                expected[name] = expected[name] + value.sum() / 3
+    for name, term in together.items():
+        torch.testing.assert_close(term, expected[name], rtol=1e-5, atol=1e-7)
+
+
+def test_gradients_reach_prediction_mapping_and_conditioning_but_not_the_features() -> None:
+    network, objective = make()
+    data = batch([("segmentation",)])
+    output = network.eval()(data.images)
+    predictions = {name: x.detach().requires_grad_() for name, x in output.predictions.items()}
+    features = output.features[-1].detach().requires_grad_()
+    torch.stack(list(objective.consistency(predictions, features, data).values())).sum().backward()
+    assert features.grad is None
+    assert predictions["segmentation"].grad is None
+    assert predictions["depth"].grad is not None
+    assert predictions["depth"].grad.abs().sum() > 0
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in objective.mapping.conditioning()[:2])
+
+
+def test_options_change_what_they_say() -> None:
+    data = batch(LABELS["one label each"])
+    network, _ = make()
+
+    def total(progress: float = 0.0, **options: object) -> float:
+        objective = make(**options)[1]
+        objective.set_progress(progress)
+        return sum(float(term.detach()) for term in consistency(objective, network, data).values())
+
+    base = total()
+    assert total(weight=3.0) == pytest.approx(3 * base, rel=1e-5)
+    assert total(regularizer=0.0) < base
+    assert total(reduction="sum") == pytest.approx(2 * base, rel=1e-5)
+    assert total(progress=0.25, ramp=0.5) == pytest.approx(base / 2, rel=1e-5)
+    assert not make(conditional=False)[1].mapping.conditioning()
+
+
+def test_half_resolution_keeps_the_size_of_the_result() -> None:
+    network, objective = make(mapping_stride=2)
+    data = batch(LABELS["one label each"], size=(64, 96))
+    output = network(data.images)
+    maps = objective.mapped_features(
+        output.predictions,
+        Batch(
+            *(  # one image
+                data.keys[:1],
+                data.images[:1],
+                {k: v[:1] for k, v in data.targets.items()},
+                {k: v[:1] for k, v in data.valid.items()},
+            )
+        ),
+    )
+    assert all(source.shape[1:] == output.features[-1].shape[1:] for source, _ in maps.values())
+
+
+def test_parameter_groups_cover_everything_once_with_their_rates() -> None:
+    _, objective = make(mapping_lr=1e-4, film_lr=1e-3, film_halving=30)
+    groups = list(objective.parameter_groups(5e-4))
+    assert [group["lr"] for group in groups] == [1e-4, 1e-3]
+    assert groups[1]["halve_every"] == 30
+    listed = [id(p) for group in groups for p in group["params"]]
+    assert sorted(listed) == sorted(id(p) for p in objective.parameters())
+
+
+def test_pair_columns_are_row_major_without_the_diagonal() -> None:
+    source, target = torch.tensor([0, 0, 1, 1, 2, 2]), torch.tensor([1, 2, 0, 2, 0, 1])
+    assert pair_index(source, target, 3).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_plan_lists_every_unlabelled_labelled_pair() -> None:
+    plan = plan_pairs(torch.tensor([[True, False, False], [True, True, False]]))
+    rows = list(zip(plan.image.tolist(), plan.source.tolist(), plan.target.tolist(), strict=True))
+    assert rows == [(0, 1, 0), (0, 2, 0), (1, 2, 0), (1, 2, 1)]
+
+
+def test_cosine_distance_by_hand() -> None:
+    a = torch.tensor([[1.0, 0.0]]).view(1, 2, 1, 1).expand(1, 2, 1, 2).clone()
+    b = torch.tensor([[[[1.0, 0.0]], [[0.0, 2.0]]]])  # same direction at the first pixel, orthogonal at the second
+    assert cosine_distance(a, b).tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"views": 3}, "views"), ({"weight": -1.0}, "weight"), ({"ramp": 2.0}, "ramp")]
+)
+def test_wrong_options_are_refused(options: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(**options)
+
+
+def test_one_task_is_refused() -> None:
+    network, _ = make()
+    with pytest.raises(ValueError, match="at least 2"):
+        CrossTaskConsistency(tasks()[:1], network)
+
+
+def test_a_network_of_ones_own_works() -> None:
+    class Tiny(nn.Module):
+        stride, feature_channels = 4, 16
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Conv2d(3, 16, 4, stride=4)
+            self.heads = nn.ModuleDict({t.name: nn.ConvTranspose2d(16, t.out_channels, 4, stride=4) for t in tasks()})
+
+        def forward(self, images: Tensor) -> object:
+            from mtpsl.structures import Output
+
+            x = self.body(images)
+            return Output({name: head(x) for name, head in self.heads.items()}, [x])
+
+    network = Tiny()
+    objective = CrossTaskConsistency(tasks(), network, mapping_width=0.125)  # type: ignore[arg-type]
+    assert torch.isfinite(objective(network, batch(LABELS["one label each"])).total())

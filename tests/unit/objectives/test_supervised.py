@@ -1,0 +1,55 @@
+"""Eq. 1."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from builders import LABELS, batch, tasks
+from mtpsl.networks import SegNet
+from mtpsl.objectives import OBJECTIVES, Objective, SingleTask, Supervised, supervised_losses
+from mtpsl.tasks import Depth, Normals
+
+
+def test_equation_1_by_hand() -> None:
+    data = batch([("depth", "normals"), ("depth",), ()], holes=False)
+    some = [Depth(), Normals()]
+    predictions = {"depth": data.targets["depth"] + 2.0, "normals": -data.targets["normals"]}
+    losses = supervised_losses(some, predictions, data)
+    # image 0: (2 + 2) / 2, image 1: 2; two images have labels
+    assert losses["depth"].item() == pytest.approx((2 / 2 + 2) / 2)
+    assert losses["normals"].item() == pytest.approx((2 / 2) / 2)
+    summed = supervised_losses(some, predictions, data, "sum", {"depth": 3.0})
+    assert summed["depth"].item() == pytest.approx(3 * (2 + 2) / 2)
+    assert summed["normals"].item() == pytest.approx(2 / 2)
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "stl"])
+def test_every_objective_is_finite_on_every_kind_of_batch(name: str, labels: list[tuple[str, ...]]) -> None:
+    torch.manual_seed(0)
+    network = SegNet({task.name: task.out_channels for task in tasks()}, width=0.125)
+    objective: Objective = OBJECTIVES[name](tasks(), network)
+    losses = objective(network, batch(labels))
+    losses.total().backward()
+    assert torch.isfinite(losses.total())
+
+
+def test_a_task_without_labels_leaves_its_head_alone() -> None:
+    network = SegNet({task.name: task.out_channels for task in tasks()}, width=0.125)
+    Supervised(tasks(), network)(network, batch(LABELS["a task with none"])).total().backward()
+    assert all(p.grad is None or not p.grad.any() for p in network.heads["normals"].parameters())
+    assert any(p.grad is not None and p.grad.any() for p in network.heads["depth"].parameters())
+
+
+def test_the_single_task_baseline_takes_one_task() -> None:
+    network = SegNet({"depth": 1}, width=0.125)
+    assert SingleTask([Depth()], network)(network, batch([("depth",)])).total() > 0
+    with pytest.raises(ValueError, match="exactly 1"):
+        SingleTask(tasks(), network)
+
+
+def test_weights_of_unknown_tasks_are_refused() -> None:
+    network = SegNet({"depth": 1}, width=0.125)
+    with pytest.raises(ValueError, match="deph"):
+        Supervised([Depth()], network, task_weights={"deph": 1.0})
