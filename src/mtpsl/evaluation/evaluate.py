@@ -35,9 +35,7 @@ class Evaluator(nn.Module):
         """Count a batch."""
         for task in self.tasks:
             if task.name in batch.targets:
-                self.metric(task).update(
-                    predictions[task.name], batch.targets[task.name], batch.valid[task.name]
-                )
+                self.metric(task).update(predictions[task.name], batch.targets[task.name], batch.valid[task.name])
 
     def compute(self) -> Scores:
         """Scores of everything counted, by task and name; NaN for a task without any label."""

@@ -64,12 +64,12 @@ class Depth(Task):
     def colorize(
         self, values: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"] | None = None
     ) -> Float[Tensor, "b 3 h w"]:
-        """Near is bright (matplotlib's magma, reversed)."""
+        """Near is bright (matplotlib's magma, reversed); the farthest is dark violet, since black is not valid."""
         mask = torch.ones_like(values[:, 0], dtype=torch.bool) if valid is None else valid
         seen = values[:, 0][mask]
         low, high = (seen.min(), seen.max()) if seen.numel() else (0.0, 1.0)
         unit = ((values[:, 0] - low) / max(float(high - low), 1e-6)).nan_to_num(0.0).clamp(0, 1)
-        return paint_invalid(magma(1 - unit), mask)
+        return paint_invalid(magma(0.1 + 0.9 * (1 - unit)), mask)
 
 
 class DepthMetric(Metric):
