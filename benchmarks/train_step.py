@@ -27,6 +27,7 @@ from mtpsl.networks import SegNet
 from mtpsl.objectives import CrossTaskConsistency, Objective, Supervised
 from mtpsl.structures import Batch, Sample
 from mtpsl.tasks import Depth, Normals, Segmentation, Task
+from mtpsl.training.memory import keep_freed_memory
 
 TASKS: list[Task] = [Segmentation(num_classes=13), Depth(), Normals()]
 VARIANTS = {
@@ -169,6 +170,7 @@ def peak_gflops(bf16: bool, device: torch.device) -> float:
 
 def peak_memory(variant: str, width: float, size: tuple[int, int], count: int, queue: multiprocessing.Queue) -> None:
     """What two steps add to this process at most, in MiB."""
+    keep_freed_memory()
     batch = make_batch(size, count)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     step = make_step(variant, width, batch)
@@ -204,6 +206,7 @@ def main() -> None:
     parser.add_argument("--json", help="also write the figures to this file")
     options = parser.parse_args()
     size = (options.size[0], options.size[1])
+    keep_freed_memory()  # as `mtpsl train` does
     device = torch.device(options.device)
     batch = make_batch(size, options.batch).to(device)
     steps = {variant: make_step(variant, options.width, batch) for variant in VARIANTS}

@@ -19,4 +19,5 @@ def best_device() -> torch.device:
 
 def bar(items: Iterable[T], description: str) -> Iterator[T]:
     """The items, with a progress bar on standard error."""
-    yield from track(items, description=description, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    yield from track(items, description, console=console, transient=True, disable=not console.is_terminal)

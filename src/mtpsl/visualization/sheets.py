@@ -141,6 +141,7 @@ def column(
 def score_line(task: Task, raw: Float[Tensor, "1 c h w"], label: Tensor, valid: Bool[Tensor, "1 h w"]) -> str:
     """The task's primary score of one image, with its unit."""
     metric = task.metric()
+    metric.distributed_available_fn = lambda: False  # one process draws: do not wait for the others
     metric.update(raw, label, valid)
     score = task.scores(metric.compute())[task.primary]
     value = (
