@@ -188,3 +188,17 @@ def test_strangers_runs_execute_nothing(data: Path, tmp_path: Path, capsys: pyte
     (out / "config.yaml").write_text("!!python/object/apply:os.mkdir ['" + str(mark) + "']")
     assert "config.yaml" in complaint(capsys, "predict", out, data / "val" / "image", "--out", tmp_path / "p")
     assert not mark.exists()
+
+
+def test_a_diverging_training_says_so(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--training.lr", "1e30", "--training.epochs", "3", "--out", data.parent / "run", *SMALL]
+    assert "--training.lr" in complaint(capsys, "train", "--data.root", data, *options)
+
+
+def test_a_checkpoint_of_another_network_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = data.parent / "run"
+    assert main(["train", "--data.root", str(data), "--training.epochs", "1", "--out", str(out), *SMALL]) == 0
+    config = (out / "config.yaml").read_text()
+    (out / "config.yaml").write_text(config.replace("width: 0.125", "width: 0.25", 1))
+    assert "last.ckpt" in complaint(capsys, "evaluate", out)
+    assert "last.ckpt" in complaint(capsys, "train", "--resume", out, "--quiet")

@@ -150,7 +150,8 @@ def hang_and_lean(b: Builder, room: Float[np.ndarray, " 3"], view: View) -> None
         ]
         if view.angle(*spot.place.tolist()) < 0.65 and all(b.free(*circle) for circle in circles):
             b.taken += circles
-            cabinet(b, *spot.place.tolist(), spot.yaw, half)
+            x, y = spot.place.tolist()
+            cabinet(b, x, y, spot.yaw, half)
             cabinets.append((spot, 2 * half[2]))
     pictures: list[Spot] = []
     for _ in range(9):
@@ -160,5 +161,6 @@ def hang_and_lean(b: Builder, room: Float[np.ndarray, " 3"], view: View) -> None
         hidden = any(spot.overlaps(other) and height - tall < top + 0.05 for other, top in cabinets)
         beside = not any(spot.overlaps(other) for other in pictures)
         if view.angle(*spot.place.tolist()) < 0.65 and beside and not hidden:
-            picture(b, *spot.place.tolist(), height, spot.yaw, (wide, 0.02, tall))
+            x, y = spot.place.tolist()
+            picture(b, x, y, height, spot.yaw, (wide, 0.02, tall))
             pictures.append(spot)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
+from mtpsl.errors import UserError
 from mtpsl.files import write_text
 from mtpsl.training.folder import RunFolder
 from mtpsl.training.module import TrainingModule
@@ -42,6 +44,11 @@ class History(Callback):
         row = {"epoch": float(epoch), "lr": self._lr}
         row["seconds"] = time.perf_counter() - self._start
         row |= {name: float(value) for name, value in sorted(trainer.callback_metrics.items()) if keep(name, pl_module)}
+        if not math.isfinite(row["loss"]):
+            raise UserError(
+                f"the loss is {row['loss']} after epoch {epoch}: lower --training.lr or set --training.clip, and train "
+                f"anew; {self.folder.checkpoint} holds the epoch before"
+            )
         self.rows.append(row)
         if trainer.is_global_zero:
             write_text(self.folder.path / "metrics.csv", as_csv(self.rows))

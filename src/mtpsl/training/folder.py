@@ -18,6 +18,7 @@ import yaml
 from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Scores, to_json
 from mtpsl.files import write_text
+from mtpsl.structures import Score
 from mtpsl.tasks import Task, describe_task, make_task
 from mtpsl.training.config import RunConfig, read_config
 
@@ -60,9 +61,11 @@ class RunFolder:
             )
             raise UserError(f"{self.path} exists already: {cure}")
         try:
-            write_text(self.config, yaml.safe_dump(config.to_dict(), sort_keys=False))
             write_text(self.tasks, json.dumps([describe_task(task) for task in tasks], indent=2) + "\n")
             write_text(self.path / "environment.json", json.dumps(environment(config), indent=2) + "\n")
+            write_text(
+                self.config, yaml.safe_dump(config.to_dict(), sort_keys=False)
+            )  # last: it makes the folder a run
         except OSError as error:
             raise UserError(f"{self.path} cannot be written: {error.strerror}") from error
 
@@ -86,6 +89,20 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return int(height), int(width)
+
+    def read_scores(self) -> Scores:
+        """The scores written last; none before the first."""
+        try:
+            stored = json.loads(self.scores.read_text(encoding="utf-8"))["scores"]
+            return {
+                task: {
+                    name: Score(float(x["value"]), str(x["unit"]), bool(x["higher_is_better"]))
+                    for name, x in values.items()
+                }
+                for task, values in stored.items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
 
     def load_checkpoint(self) -> dict[str, Any]:
         """The last checkpoint, read without executing anything.

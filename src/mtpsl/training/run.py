@@ -78,7 +78,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     if resume:
         checkpoint = folder.checkpoint if folder.checkpoint.exists() else None
         if checkpoint:
-            check_tasks(folder, folder.load_checkpoint(), data.tasks)
+            load_weights(folder, folder.load_checkpoint(), data.tasks, network, objective)
     else:
         checkpoint = None
         if main:
@@ -95,13 +95,14 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
         keep_freed_memory()
     if config.training.compile:
         network.compile()
-    trainer.fit(module, datamodule=Loaders(config, data), ckpt_path=checkpoint, weights_only=True)
-    if trainer.interrupted:
-        raise UserError(f"interrupted: `mtpsl train --resume {out}` continues after the last complete epoch")
+    try:
+        trainer.fit(module, datamodule=Loaders(config, data), ckpt_path=checkpoint, weights_only=True)
+    except SystemExit as error:  # Lightning's answer to Ctrl-C
+        raise UserError(f"interrupted: `mtpsl train --resume {out}` continues after the last complete epoch") from error
     if trainer.is_global_zero and config.training.sheets:
         loader = Loaders(config, data).validation_loader(0, 1)
         draw_pictures(network, objective, data.tasks, loader, folder.path / "pictures", config.training.sheets)
-    return module.scores or {}
+    return module.scores or folder.read_scores()
 
 
 def load_run(path: Path) -> TrainedRun:
@@ -116,23 +117,15 @@ def load_run(path: Path) -> TrainedRun:
     tasks = folder.read_tasks()
     network = build_network(config, tasks)
     objective = build_objective(config, tasks, network)
-    check_tasks(folder, checkpoint, tasks)
-    state = checkpoint["state_dict"]
-    try:
-        network.load_state_dict(part(state, "network."))
-        objective.load_state_dict(part(state, "objective."))
-    except RuntimeError as error:
-        raise UserError(
-            f"{folder.checkpoint} does not fit {folder.config}: {str(error).splitlines()[-1].strip()}"
-        ) from error
+    load_weights(folder, checkpoint, tasks, network, objective)
     return TrainedRun(folder, config, tasks, network.eval(), objective.eval(), int(checkpoint["epoch"]) + 1)
 
 
 def preload(dataset: PartialDataset, description: str, progress: bool) -> None:
     """Read every image before training, so that a broken file shows now."""
-    for index in track(
-        range(len(dataset)), description, transient=True, disable=not progress, console=Console(stderr=True)
-    ):
+    console = Console(stderr=True)
+    hidden = not (progress and console.is_terminal)
+    for index in track(range(len(dataset)), description, transient=True, disable=hidden, console=console):
         dataset[index]
 
 
@@ -202,8 +195,14 @@ def make_trainer(config: RunConfig, folder: RunFolder, callbacks: list[Callback]
     )
 
 
-def check_tasks(folder: RunFolder, checkpoint: dict[str, Any], tasks: list[Task]) -> None:
-    """Refuse a checkpoint whose network predicts other tasks."""
+def load_weights(
+    folder: RunFolder, checkpoint: dict[str, Any], tasks: list[Task], network: MultiTaskNetwork, objective: Objective
+) -> None:
+    """Fill network and objective from a checkpoint.
+
+    Raises:
+        UserError: it is of another task list, network or objective.
+    """
     heads = {key.split(".")[2]: None for key in checkpoint["state_dict"] if key.startswith("network.heads.")}
     names = [task.name for task in tasks]
     if list(heads) != names:
@@ -211,6 +210,12 @@ def check_tasks(folder: RunFolder, checkpoint: dict[str, Any], tasks: list[Task]
             f"{folder.checkpoint} predicts {', '.join(heads)}, but {folder.config} asks for {', '.join(names)}: "
             "use the checkpoint's own config.yaml"
         )
+    try:
+        network.load_state_dict(part(checkpoint["state_dict"], "network."))
+        objective.load_state_dict(part(checkpoint["state_dict"], "objective."))
+    except RuntimeError as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise UserError(f"{folder.checkpoint} does not fit {folder.config}: {detail}") from error
 
 
 def part(state: dict[str, Any], prefix: str) -> dict[str, Any]:
