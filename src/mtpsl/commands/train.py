@@ -6,10 +6,13 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtpsl.commands.recipes import find_recipe
 from mtpsl.errors import UserError
+
+if TYPE_CHECKING:
+    from mtpsl.training.config import RunConfig
 
 
 def train(arguments: Sequence[str]) -> None:
@@ -32,7 +35,7 @@ def train(arguments: Sequence[str]) -> None:
             raise UserError(f"{resume} is not a run folder: it has no config.yaml")
         config = read_config(Path(resume) / "config.yaml")
     else:
-        config = parse_config(words, stored)
+        config = from_here(parse_config(words, stored))
         if out is None:
             raise UserError("--out is missing: name the folder to make for this run, e.g. --out runs/first")
 
@@ -49,6 +52,14 @@ def train(arguments: Sequence[str]) -> None:
             )
         return
     report(train_run(config, folder, resume=resume is not None, progress=not quiet), folder)
+
+
+def from_here(config: RunConfig) -> RunConfig:
+    """The same with absolute paths, so that the run can be continued from any folder."""
+    root, description = (
+        None if path is None else str(Path(path).resolve()) for path in (config.data.root, config.data.description)
+    )
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, root=root, description=description))
 
 
 def report(scores: dict[str, Any], folder: Path) -> None:
