@@ -1,11 +1,26 @@
 """Train one vision network for several dense prediction tasks from partially annotated images."""
 
-from mtpsl.data.augment import Augmentation
-from mtpsl.errors import UserError
-from mtpsl.networks import EncoderDecoder, MultiTaskNetwork, SegNet
-from mtpsl.objectives import CrossTaskConsistency, MappingNetwork, Objective, SingleTask, Supervised
-from mtpsl.structures import Batch, Losses, Output, Sample, Score, TargetSpec
-from mtpsl.tasks import Depth, Edges, Normals, Segmentation, Task
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mtpsl.data.augment import Augmentation
+    from mtpsl.errors import UserError
+    from mtpsl.networks import EncoderDecoder, MultiTaskNetwork, SegNet
+    from mtpsl.objectives import CrossTaskConsistency, MappingNetwork, Objective, SingleTask, Supervised
+    from mtpsl.structures import Batch, Losses, Output, Sample, Score, TargetSpec
+    from mtpsl.tasks import Depth, Edges, Normals, Segmentation, Task
+
+MODULES = {
+    "mtpsl.data.augment": ("Augmentation",),
+    "mtpsl.errors": ("UserError",),
+    "mtpsl.networks": ("EncoderDecoder", "MultiTaskNetwork", "SegNet"),
+    "mtpsl.objectives": ("CrossTaskConsistency", "MappingNetwork", "Objective", "SingleTask", "Supervised"),
+    "mtpsl.structures": ("Batch", "Losses", "Output", "Sample", "Score", "TargetSpec"),
+    "mtpsl.tasks": ("Depth", "Edges", "Normals", "Segmentation", "Task"),
+}
+"""Where the public names come from. They are imported when first asked for, so that `mtpsl --help` need not wait for
+torch."""
 
 __all__ = [
     "Augmentation",
@@ -30,3 +45,10 @@ __all__ = [
     "Task",
     "UserError",
 ]
+
+
+def __getattr__(name: str) -> object:
+    for module, names in MODULES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'mtpsl' has no attribute {name!r}")
