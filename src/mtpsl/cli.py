@@ -57,10 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         COMMANDS[words[0]](words[1:])
     except UserError as error:
         return fail(str(error))
+    except OSError as error:  # a full disk, a file without permission
+        if isinstance(error, BrokenPipeError):  # the reader of our output, such as `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return fail(f"{error.filename or 'file'}: {error.strerror or error}")
     except KeyboardInterrupt:
         return fail("interrupted")
-    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -202,3 +202,10 @@ def test_a_checkpoint_of_another_network_is_refused(data: Path, capsys: pytest.C
     (out / "config.yaml").write_text(config.replace("width: 0.125", "width: 0.25", 1))
     assert "last.ckpt" in complaint(capsys, "evaluate", out)
     assert "last.ckpt" in complaint(capsys, "train", "--resume", out, "--quiet")
+
+
+def test_a_folder_that_cannot_be_written_is_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocked = data.parent / "file"
+    blocked.write_text("not a folder")
+    assert "file" in complaint(capsys, "train", "--data.root", data, "--out", blocked / "run", *SMALL)
+    assert "file" in complaint(capsys, "scenes", blocked / "scenes", "--train", "1", "--val", "1")

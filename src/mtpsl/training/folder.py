@@ -126,11 +126,10 @@ class RunFolder:
         self, config: RunConfig, tasks: list[Task], scores: Scores, *, data: str, epoch: int, size: tuple[int, int]
     ) -> None:
         """Write scores.json with what a comparison needs to know of the run."""
-        known = (
-            json.loads((self.path / "environment.json").read_text())
-            if self.path.joinpath("environment.json").exists()
-            else {}
-        )
+        try:
+            commit = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))["commit"]
+        except (OSError, ValueError, KeyError, TypeError):
+            commit = ""
         run = {
             "objective": config.objective,
             "regime": config.data.regime,
@@ -141,7 +140,7 @@ class RunFolder:
             "epochs": config.training.epochs,
             "image_size": list(size),
             "complete": epoch >= config.training.epochs,
-            "commit": known.get("commit", ""),
+            "commit": commit,
         }
         content = {"run": run, "split": config.data.val_split, "epoch": epoch, "scores": to_json(tasks, scores)}
         write_text(self.scores, json.dumps(content, indent=2) + "\n")
@@ -153,7 +152,7 @@ def environment(config: RunConfig) -> dict[str, Any]:
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seed": config.training.seed,
-        "commit": commit(),
+        "commit": source_commit(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in packages},
         "hardware": {
@@ -164,7 +163,7 @@ def environment(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def commit() -> str:
+def source_commit() -> str:
     """The commit of a source checkout of this package; empty where it is installed from elsewhere."""
     here = Path(__file__).resolve().parent
     try:
