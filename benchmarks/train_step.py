@@ -13,11 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -172,11 +172,17 @@ def peak_memory(variant: str, width: float, size: tuple[int, int], count: int, q
     """What two steps add to this process at most, in MiB."""
     keep_freed_memory()
     batch = make_batch(size, count)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_resident()
     step = make_step(variant, width, batch)
     step()
     step()
-    queue.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    queue.put(peak_resident() - before)
+
+
+def peak_resident() -> float:
+    """The most memory this process has had, in MiB (getrusage would count the process that started this one)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return float(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def measure_memory(variant: str, width: float, size: tuple[int, int], count: int, device: str) -> float:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from mtpsl.errors import UserError
 from mtpsl.evaluation.cells import Cell, cells_of, heading, heads_of
-from mtpsl.evaluation.compare import Comparison, Row
+from mtpsl.evaluation.compare import Block, Comparison, Row
 
 Metrics = Literal["primary", "all"]
 
@@ -53,23 +53,51 @@ def render(comparison: Comparison, format: str, *, metrics: Metrics = "primary")
 
 
 def print_table(comparison: Comparison, console: Console, *, metrics: Metrics = "primary") -> None:
-    """Print one table per block, its notes below; `metrics` as in `render`."""
+    """Print one table per block, its notes below; `metrics` as in `render`.
+
+    Methods are rows; where the terminal is too narrow for that, they are columns.
+    """
     for block in _selected(comparison, metrics).blocks:
-        heads, rows = heads_of(block), cells_of(block)
-        table = Table(title=Text(heading(block)), title_justify="left", box=box.SIMPLE_HEAD)
-        for index, head in enumerate(heads):
-            names = index < 2
-            table.add_column(Text(head), justify="left" if names else "right", no_wrap=names, overflow="fold")
-        for index, (row, cells) in enumerate(zip(block.rows, rows, strict=True)):
-            if index and row.regime != block.rows[index - 1].regime:
-                table.add_section()
-            table.add_row(*(Text(cell.text, style="bold" if cell.best else "") for cell in cells))
-        console.print(table)
+        console.print(_methods_down(block) if _least_width(block) <= console.width else _methods_across(block))
         for note in block.notes:
             console.print(Text(f"  {note}"))
     for note in comparison.notes:
         console.print(Text(note))
     console.print(Text(f"{LEGEND} {_footer(comparison)}"))
+
+
+def _least_width(block: Block) -> int:
+    """Characters that a table needs in which no word of a heading and no cell is broken."""
+    columns = zip(heads_of(block), *cells_of(block), strict=True)
+    words = ([*head.split(), *(cell.text for cell in cells)] for head, *cells in columns)
+    return sum(max(map(len, texts)) + 2 for texts in words)
+
+
+def _methods_down(block: Block) -> Table:
+    table = Table(title=Text(heading(block)), title_justify="left", box=box.SIMPLE_HEAD)
+    for index, head in enumerate(heads_of(block)):
+        names = index < 2
+        table.add_column(Text(head), justify="left" if names else "right", no_wrap=names, overflow="fold")
+    for index, (row, cells) in enumerate(zip(block.rows, cells_of(block), strict=True)):
+        if index and row.regime != block.rows[index - 1].regime:
+            table.add_section()
+        table.add_row(*(_styled(cell) for cell in cells))
+    return table
+
+
+def _methods_across(block: Block) -> Table:
+    table = Table(title=Text(heading(block)), title_justify="left", box=box.SIMPLE_HEAD)
+    rows = cells_of(block)
+    table.add_column("")
+    for cells in rows:
+        table.add_column(Text(f"{cells[1].text}\n({cells[0].text})"), justify="right")
+    for index, head in list(enumerate(heads_of(block)))[2:]:
+        table.add_row(Text(head), *(_styled(cells[index]) for cells in rows))
+    return table
+
+
+def _styled(cell: Cell) -> Text:
+    return Text(cell.text, style="bold" if cell.best else "")
 
 
 def _selected(comparison: Comparison, metrics: Metrics) -> Comparison:

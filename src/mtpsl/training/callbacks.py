@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, RichProgressBar
 
 from mtpsl.errors import UserError
 from mtpsl.files import write_text
@@ -83,6 +83,16 @@ class LastCheckpoint(Checkpoint):
         trainer.save_checkpoint(unfinished)
         if trainer.is_global_zero:
             os.replace(unfinished, self.folder.checkpoint)
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's bar with the loss beside it, without the logger's version."""
+
+    def get_metrics(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """What stands beside the bar."""
+        return {name: x for name, x in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
 
 
 def keep(name: str, module: TrainingModule) -> bool:

@@ -58,13 +58,16 @@ class TrainingModule(lightning.LightningModule):
         losses = self.objective(self.network, self._formatted(batch))
         total = losses.total()
         values = {"loss": total, **{f"loss/{n}": x for n, x in {**losses.tasks, **losses.auxiliary}.items()}}
-        self.log_dict(
-            {name: value.detach() for name, value in values.items()},
-            on_step=False,
-            on_epoch=True,
-            batch_size=len(batch),
-            sync_dist=self.trainer.world_size > 1,
-        )
+        for name, value in values.items():
+            self.log(
+                name,
+                value.detach(),
+                prog_bar=name == "loss",
+                on_step=False,
+                on_epoch=True,
+                batch_size=len(batch),
+                sync_dist=self.trainer.world_size > 1,
+            )
         return total
 
     def validation_step(self, batch: Batch, index: int) -> None:

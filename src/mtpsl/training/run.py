@@ -9,7 +9,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.progress import track
@@ -29,7 +29,7 @@ from mtpsl.training.assemble import (
     check_image_size,
     run_data,
 )
-from mtpsl.training.callbacks import History, LastCheckpoint
+from mtpsl.training.callbacks import History, LastCheckpoint, ProgressBar
 from mtpsl.training.config import RunConfig
 from mtpsl.training.folder import RunFolder
 from mtpsl.training.memory import keep_freed_memory
@@ -175,7 +175,7 @@ def make_trainer(config: RunConfig, folder: RunFolder, callbacks: list[Callback]
     """Lightning's trainer for a run."""
     training = config.training
     quiet_lightning()
-    bar: list[Callback] = [RichProgressBar()] if progress else []
+    bar: list[Callback] = [ProgressBar()] if progress else []
     return lightning.Trainer(
         accelerator=training.accelerator,
         devices=training.devices,

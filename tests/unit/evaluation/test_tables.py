@@ -105,6 +105,13 @@ def test_the_terminal_shows_the_same_numbers(comparison: Comparison):
     assert "16 runs; seeds 0, 1; epoch 20; commit c0ffee." in text
 
 
+def test_a_narrow_terminal_gets_methods_as_columns(comparison: Comparison):
+    console = Console(width=50, record=True, file=io.StringIO())
+    print_table(comparison, console, metrics="all")
+    lines = console.export_text().splitlines()
+    assert any("supervised" in line and "cross_task" in line for line in lines)
+
+
 def test_names_with_brackets_are_not_taken_for_markup(tmp_path: Path):
     write_run(tmp_path, "ramp [bold]", {"depth": 0.5})
     console = Console(width=160, record=True, file=io.StringIO())
