@@ -105,11 +105,16 @@ def test_the_terminal_shows_the_same_numbers(comparison: Comparison):
     assert "16 runs; seeds 0, 1; epoch 20; commit c0ffee." in text
 
 
-def test_a_narrow_terminal_gets_methods_as_columns(comparison: Comparison):
-    console = Console(width=50, record=True, file=io.StringIO())
-    print_table(comparison, console, metrics="all")
-    lines = console.export_text().splitlines()
-    assert any("supervised" in line and "cross_task" in line for line in lines)
+def test_a_narrow_terminal_gets_methods_as_columns(tmp_path: Path):
+    for method in ("supervised", "cross_task"):
+        write_run(tmp_path, method, {"segmentation": 20.0, "depth": 0.5})
+    shown = {}
+    for width in (50, 160):
+        console = Console(width=width, record=True, file=io.StringIO())
+        print_table(compare([tmp_path]), console, metrics="all")
+        shown[width] = console.export_text().splitlines()
+    assert any("supervised" in line and "cross_task" in line for line in shown[50])
+    assert not any("supervised" in line and "cross_task" in line for line in shown[160])
 
 
 def test_names_with_brackets_are_not_taken_for_markup(tmp_path: Path):
