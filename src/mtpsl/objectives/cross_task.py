@@ -39,7 +39,7 @@ class CrossTaskConsistency(Objective):
         film_lr: learning rate of its conditioning, by default that of the mapping (the authors: 1e-3 on NYU-v2).
         film_halving: halve `film_lr` after every so many epochs (the authors: 30).
         mapping_width: factor on the mapping's channels, 1 as published.
-        mapping_stride: 2 computes the mapping at half resolution, in about a quarter of its time.
+        mapping_stride: 2 computes the mapping at half resolution, with about a quarter of its operations.
         task_weights: weight of each task's supervised loss, 1 where a task is not named.
     """
 

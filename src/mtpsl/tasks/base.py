@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
-import torch
 import torchmetrics
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -95,8 +94,3 @@ class Task(ABC):
 def paint_invalid(colors: Float[Tensor, "b 3 h w"], valid: Bool[Tensor, "b h w"] | None) -> Float[Tensor, "b 3 h w"]:
     """Black where not valid."""
     return colors if valid is None else colors.masked_fill(~valid[:, None], 0.0)
-
-
-def as_float_map(valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b 1 h w"]:
-    """A mask with a channel axis, to multiply with."""
-    return valid[:, None].to(torch.get_default_dtype())

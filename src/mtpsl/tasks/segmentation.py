@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from mtpsl.structures import TargetSpec, masked_mean
-from mtpsl.tasks.base import Task, as_float_map, paint_invalid
+from mtpsl.tasks.base import Task, paint_invalid
 
 
 class Segmentation(Task):
@@ -71,7 +71,7 @@ class Segmentation(Task):
     def encode_target(self, target: Int[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b c h w"]:
         """One-hot."""
         one_hot = torch.zeros((target.shape[0], self.num_classes, *target.shape[1:]), device=target.device)
-        return one_hot.scatter_(1, target.masked_fill(~valid, 0)[:, None], 1.0) * as_float_map(valid)
+        return one_hot.scatter_(1, target.masked_fill(~valid, 0)[:, None], 1.0) * valid[:, None]
 
     def metric(self) -> SegmentationMetric:
         """MIoU and pixel accuracy, in percent."""

@@ -65,20 +65,17 @@ class History(Callback):
 
 
 class LastCheckpoint(Checkpoint):
-    """Replaces checkpoints/last.ckpt in one step after every `every` epochs and after the last.
+    """Replaces checkpoints/last.ckpt in one step after every epoch.
 
     Lightning calls it after all other callbacks, so it holds the history of its own epoch.
     """
 
-    def __init__(self, folder: RunFolder, every: int = 1) -> None:
+    def __init__(self, folder: RunFolder) -> None:
         super().__init__()
-        self.folder, self.every = folder, every
+        self.folder = folder
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save."""
-        epoch = trainer.current_epoch + 1
-        if epoch % self.every and epoch != trainer.max_epochs:
-            return
         unfinished = self.folder.checkpoint.with_name("unfinished.ckpt")
         trainer.save_checkpoint(unfinished)
         if trainer.is_global_zero:

@@ -13,7 +13,7 @@ def keep_freed_memory() -> bool:
     """Tell the C library not to hand freed buffers back to the system; whether it listened.
 
     Training on the CPU frees and asks for the same large buffers in every step. glibc maps each of them anew, and the
-    system clears every page: steps are 10 to 30 % slower, on virtual machines now and then several times.
+    system clears every page: steps are slower, on virtual machines now and then several times.
     """
     if not sys.platform.startswith("linux"):
         return False
