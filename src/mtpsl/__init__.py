@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mtpsl.data.augment import Augmentation
     from mtpsl.errors import UserError
-    from mtpsl.networks import EncoderDecoder, MultiTaskNetwork, SegNet
+    from mtpsl.networks import MTAN, EncoderDecoder, MultiTaskNetwork, SegNet
     from mtpsl.objectives import CrossTaskConsistency, MappingNetwork, Objective, SingleTask, Supervised
     from mtpsl.structures import Batch, Losses, Output, Sample, Score, TargetSpec
     from mtpsl.tasks import Depth, Edges, Normals, Segmentation, Task
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MODULES = {
     "mtpsl.data.augment": ("Augmentation",),
     "mtpsl.errors": ("UserError",),
-    "mtpsl.networks": ("EncoderDecoder", "MultiTaskNetwork", "SegNet"),
+    "mtpsl.networks": ("MTAN", "EncoderDecoder", "MultiTaskNetwork", "SegNet"),
     "mtpsl.objectives": ("CrossTaskConsistency", "MappingNetwork", "Objective", "SingleTask", "Supervised"),
     "mtpsl.structures": ("Batch", "Losses", "Output", "Sample", "Score", "TargetSpec"),
     "mtpsl.tasks": ("Depth", "Edges", "Normals", "Segmentation", "Task"),
@@ -23,6 +23,7 @@ MODULES = {
 torch."""
 
 __all__ = [
+    "MTAN",
     "Augmentation",
     "Batch",
     "CrossTaskConsistency",

@@ -7,11 +7,11 @@ import torch
 
 from builders import LABELS, batch, tasks
 from mtpsl.errors import UserError
-from mtpsl.networks import NETWORKS, EncoderDecoder, MultiTaskNetwork, SegNet
+from mtpsl.networks import MTAN, NETWORKS, EncoderDecoder, MultiTaskNetwork, SegNet
 from mtpsl.objectives import CrossTaskConsistency
 
 CHANNELS = {"segmentation": 5, "depth": 1, "normals": 3}
-SMALL = {"segnet": {"width": 0.125}, "timm": {"encoder": "resnet18", "decoder_channels": 16}}
+SMALL = {"segnet": {"width": 0.125}, "mtan": {"width": 0.125}, "timm": {"encoder": "resnet18", "decoder_channels": 16}}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -65,3 +65,21 @@ def test_any_timm_encoder_works_with_cross_task(encoder: str) -> None:
 def test_an_unknown_encoder_is_refused() -> None:
     with pytest.raises(UserError, match="resnet19"):
         EncoderDecoder(CHANNELS, encoder="resnet19")
+
+
+def test_mtan_is_as_large_as_published() -> None:
+    """1.77 times the 24,981,069 parameters of a SegNet for one task of 13 classes."""
+    network = MTAN({"segmentation": 13, "depth": 1, "normals": 3})
+    assert sum(p.numel() for p in network.parameters()) / 24_981_069 == pytest.approx(1.77, abs=0.005)
+
+
+def test_a_mask_of_one_task_leaves_the_other_predictions_alone() -> None:
+    torch.manual_seed(0)
+    network = MTAN(CHANNELS, width=0.125).eval()
+    images = torch.rand(1, 3, 32, 64)
+    before = network(images).predictions
+    for parameter in network.heads["depth"].parameters():
+        torch.nn.init.normal_(parameter)
+    after = network(images).predictions
+    assert not torch.equal(before["depth"], after["depth"])
+    assert torch.equal(before["normals"], after["normals"])
