@@ -84,8 +84,8 @@ class CrossTaskPair:
 
     def __call__(self, predictions: dict[str, Tensor], features: Tensor, one: Batch) -> Tensor:
         """Both sides, each in its own call."""
-        from mtpsl.objectives.cross_task import cosine_distance
-        from mtpsl.objectives.mapping import pair_index
+        from mtpsl.objectives.mapping import cosine_distance
+        from mtpsl.objectives.pairs import pair_index
 
         tasks, mapping = self.objective.tasks, self.objective.mapping
         s, t = tasks[self.source], tasks[self.target]

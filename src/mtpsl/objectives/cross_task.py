@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtpsl.data.augment import Augmentation
 from mtpsl.objectives.base import Objective, feature_shape
-from mtpsl.objectives.mapping import MappingNetwork, pair_index
+from mtpsl.objectives.mapping import MappingNetwork, cosine_distance
+from mtpsl.objectives.pairs import PairPlan, draw_pairs, pair_index, plan_pairs
+from mtpsl.objectives.relations import PairRelations
 from mtpsl.objectives.supervised import Reduction, checked_reduction, checked_weights, supervised_losses
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
@@ -40,6 +40,15 @@ class CrossTaskConsistency(Objective):
         film_halving: halve `film_lr` after every so many epochs (the authors: 30).
         mapping_width: factor on the mapping's channels, 1 as published.
         mapping_stride: 2 computes the mapping at half resolution, with about a quarter of its operations.
+        labelled_pairs: also map predictions of labelled tasks ("Ours+" of Tab. 11; with full supervision, Tab. 15, it
+            makes all ordered pairs).
+        pairs: `all` pairs of tasks, or `auto`: only those found related after the first part of the training
+            (`PairRelations`; not in the paper, which names modelling all pairs as its limitation).
+        decide_at: share of the training after which `auto` decides.
+        min_gain: how much nearer than another image's label, as a share of the distance, the image's own label has to
+            be for `auto` to keep a pair.
+        max_pairs: at most so many pairs per image and step, drawn anew each time and weighted to the same expected
+            loss: the cost of a step does not grow with the number of tasks.
         task_weights: weight of each task's supervised loss, 1 where a task is not named.
     """
 
@@ -61,6 +70,11 @@ class CrossTaskConsistency(Objective):
         film_halving: int | None = None,
         mapping_width: float = 1.0,
         mapping_stride: int = 1,
+        labelled_pairs: bool = False,
+        pairs: Literal["all", "auto"] = "all",
+        decide_at: float = 0.2,
+        min_gain: float = 0.25,
+        max_pairs: int | None = None,
         task_weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(tasks, network)
@@ -69,8 +83,13 @@ class CrossTaskConsistency(Objective):
         for name, value in {"weight": weight, "regularizer": regularizer}.items():
             if value < 0:
                 raise ValueError(f"{name} should not be negative: {value}")
-        if not 0 <= ramp <= 1:
-            raise ValueError(f"ramp is a share of the training, from 0 to 1, not {ramp}")
+        for name, value in {"ramp": ramp, "decide_at": decide_at}.items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} is a share of the training, from 0 to 1, not {value}")
+        if pairs not in ("all", "auto"):
+            raise ValueError(f"pairs should be 'all' or 'auto', not {pairs!r}")
+        if max_pairs is not None and max_pairs < 1:
+            raise ValueError(f"max_pairs should be at least 1, not {max_pairs}")
         self.weight, self.regularizer, self.views, self.ramp = weight, regularizer, views, ramp
         self.reduction = checked_reduction(reduction)
         self.task_weights = checked_weights(tasks, task_weights)
@@ -84,6 +103,8 @@ class CrossTaskConsistency(Objective):
             conditional=conditional,
             mapping_stride=mapping_stride,
         )
+        self.labelled_pairs, self.pairs, self.decide_at, self.max_pairs = labelled_pairs, pairs, decide_at, max_pairs
+        self.relations = PairRelations(len(tasks), threshold=min_gain)
         self.second_view = Augmentation(tasks)
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
@@ -115,22 +136,40 @@ class CrossTaskConsistency(Objective):
         names = [task.name for task in self.tasks]
         count = len(self.tasks)
         labelled = torch.stack([batch.labelled(name) for name in names], 1)
-        plan = plan_pairs(labelled.cpu())  # the one host synchronization: which rows there are is control flow
+        plan, share = self._plan(labelled)
         totals = features.new_zeros(count * count, dtype=torch.float32)
         if len(plan):
             mapped_source, mapped_target = self.map_pairs(predictions, batch, plan)
-            image = plan.image.to(features.device)
-            reference = features.detach()[image]
-            distance = cosine_distance(mapped_source, mapped_target)
+            reference = features.detach()[plan.image.to(features.device)]
+            between = cosine_distance(mapped_source, mapped_target)
+            if self.training:
+                self.relations.update(plan, mapped_source, mapped_target, between)
+            distance = between
             if self.regularizer:
                 distance = distance + self.regularizer * (
                     cosine_distance(mapped_source, reference) + cosine_distance(mapped_target, reference)
                 )
-            share = self._share(labelled)[image]
             place = (plan.source * count + plan.target).to(features.device)
-            totals = totals.index_add(0, place, distance * share)
-        totals = self.current_weight() * totals
+            totals = totals.index_add(0, place, distance * share.to(features.device))
+        totals = self.current_weight() * totals / labelled.any(1).sum().clamp(min=1)
         return {f"{s}->{t}": totals[i * count + j] for i, s in enumerate(names) for j, t in enumerate(names) if i != j}
+
+    def _plan(self, labelled: Tensor) -> tuple[PairPlan, Float[Tensor, " r"]]:
+        """The rows to map and what each counts in its image's term: 1/|U| in Eq. 4."""
+        if self.pairs == "auto" and self.training and self.relations.related is None and self._decides():
+            self.relations.decide()
+        related = self.relations.related if self.pairs == "auto" else None
+        # the one host synchronization: which rows there are is control flow
+        plan = plan_pairs(labelled.cpu(), labelled_sources=self.labelled_pairs, related=related)
+        share = 1 / plan.sources() if self.reduction == "mean" else torch.ones(len(plan))
+        if self.max_pairs is None:
+            return plan, share
+        sources = dict(zip(plan.image.tolist(), share.tolist(), strict=True))  # counted before the draw
+        drawn, stands_for = draw_pairs(plan, self.max_pairs)
+        return drawn, stands_for * torch.tensor([sources[image] for image in drawn.image.tolist()])
+
+    def _decides(self) -> bool:
+        return self.progress > 0 and self.progress >= self.decide_at
 
     def map_pairs(
         self, predictions: Mapping[str, Tensor], batch: Batch, plan: PairPlan
@@ -158,8 +197,7 @@ class CrossTaskConsistency(Objective):
         gather = [place[False, s, n] for n, s, _ in rows] + [place[True, t, n] for n, _, t in rows]
         device = batch.images.device
         pairs = pair_index(plan.source, plan.target, len(self.tasks)).repeat(2).to(device)
-        mapped = self.mapping(torch.cat(stems)[torch.tensor(gather, device=device)], pairs)
-        source, target = mapped.chunk(2)
+        source, target = self.mapping.gathered(torch.cat(stems), torch.tensor(gather, device=device), pairs).chunk(2)
         return source, target
 
     def mapped_features(
@@ -182,13 +220,6 @@ class CrossTaskConsistency(Objective):
             for row, (s, t) in enumerate(pairs)
         }
 
-    def _share(self, labelled: Bool[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        """What each pair of an image counts: 1/|U| (Eq. 4), averaged over the images that have any label."""
-        images = labelled.any(1).sum().clamp(min=1)
-        unlabelled = (~labelled).sum(1).clamp(min=1)
-        share = 1 / unlabelled if self.reduction == "mean" else torch.ones_like(unlabelled, dtype=torch.float32)
-        return share / images
-
     def parameter_groups(self, lr: float) -> Iterable[dict[str, Any]]:
         """The mapping and its conditioning, each with its own learning rate."""
         mapping_lr = lr if self.mapping_lr is None else self.mapping_lr
@@ -197,26 +228,3 @@ class CrossTaskConsistency(Objective):
         if conditioning := self.mapping.conditioning():
             groups.append({"params": conditioning, "lr": film_lr, "halve_every": self.film_halving})
         return groups
-
-
-@dataclass(frozen=True)
-class PairPlan:
-    """The rows of the mapping: image, source task (unlabelled there) and target task (labelled there)."""
-
-    image: Int[Tensor, " r"]
-    source: Int[Tensor, " r"]
-    target: Int[Tensor, " r"]
-
-    def __len__(self) -> int:
-        return len(self.image)
-
-
-def plan_pairs(labelled: Bool[Tensor, "b k"]) -> PairPlan:
-    """Every (image, unlabelled task, labelled task)."""
-    image, source, target = (~labelled[:, :, None] & labelled[:, None, :]).nonzero(as_tuple=True)
-    return PairPlan(image, source, target)
-
-
-def cosine_distance(a: Float[Tensor, "r c h w"], b: Float[Tensor, "r c h w"]) -> Float[Tensor, " r"]:
-    """One minus the cosine over channels, averaged over pixels (in float32)."""
-    return (1 - F.cosine_similarity(a.float(), b.float(), dim=1)).mean((-2, -1))

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from mtpsl.networks.network import scaled
 from mtpsl.networks.segnet import STAGE_CHANNELS, STAGE_CONVOLUTIONS, initialize
 
+CPU_ELEMENTS = 2 * 64 * 96 * 128
+"""Elements of the finest map that are mapped at once on a CPU."""
+
 
 class MappingNetwork(nn.Module):
     """SegNet's encoder behind one input layer per task, with FiLM after every norm.
@@ -68,7 +71,7 @@ class MappingNetwork(nn.Module):
         return self._stages()[0][0].conv(self._inputs()[task](x))
 
     def forward(self, stems: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
-        """Map each row to the joint space of its pair (`pair_index`)."""
+        """Map each row to the joint space of its pair (`pairs.pair_index`)."""
         x = stems
         for number, layers in enumerate(self._stages()):
             for index, layer in enumerate(layers):
@@ -77,6 +80,18 @@ class MappingNetwork(nn.Module):
             if number < self.pools:
                 x = F.max_pool2d(x, 2)
         return x
+
+    def gathered(
+        self, stems: Float[Tensor, "n c h w"], rows: Int[Tensor, " r"], pairs: Int[Tensor, " r"]
+    ) -> Float[Tensor, "r d h2 w2"]:
+        """Map `stems[rows]`: all in one call, but on a CPU no more at once than its memory is good for.
+
+        There a few large maps fill the cores as well as many do, and the buffers that a layer needs for a moment
+        (the gradient of its output, weights' layouts) are as large as the rows of a call.
+        """
+        most = max(1, CPU_ELEMENTS // stems[0].numel()) if stems.device.type == "cpu" else len(rows)
+        parts = zip(rows.split(most), pairs.split(most), strict=True)
+        return torch.cat([self(stems[some], which) for some, which in parts])
 
     def _inputs(self) -> list[MappingLayer]:
         return cast("list[MappingLayer]", self.inputs)
@@ -144,10 +159,6 @@ class RowNorm(nn.Module):
         return out.view(rows, channels, height, width)
 
 
-def pair_index(source: Int[Tensor, " r"], target: Int[Tensor, " r"], num_tasks: int) -> Int[Tensor, " r"]:
-    """The column of a pair: row-major over the K x K matrix without its diagonal.
-
-    >>> pair_index(torch.tensor([0, 0, 1, 2]), torch.tensor([1, 2, 0, 1]), 3)
-    tensor([0, 1, 2, 5])
-    """
-    return source * (num_tasks - 1) + target - (target > source).long()
+def cosine_distance(a: Float[Tensor, "r c h w"], b: Float[Tensor, "r c h w"]) -> Float[Tensor, " r"]:
+    """One minus the cosine over channels, averaged over pixels (in float32)."""
+    return (1 - F.cosine_similarity(a.float(), b.float(), dim=1)).mean((-2, -1))

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from builders import LABELS, THREE, batch, tasks
 from mtpsl.networks import SegNet
 from mtpsl.objectives import CrossTaskConsistency
-from mtpsl.objectives.cross_task import cosine_distance, plan_pairs
-from mtpsl.objectives.mapping import pair_index
+from mtpsl.objectives.mapping import cosine_distance
+from mtpsl.objectives.pairs import pair_index, plan_pairs
 from mtpsl.structures import Batch
 
 

@@ -1,0 +1,132 @@
+"""Which pairs are planned, drawn within a budget, and found related."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from builders import LABELS, batch, tasks
+from mtpsl.networks import SegNet
+from mtpsl.objectives import CrossTaskConsistency
+from mtpsl.objectives.pairs import PairPlan, draw_pairs, plan_pairs
+from mtpsl.objectives.relations import PairRelations, other_images
+
+
+def triples(plan: PairPlan) -> set[tuple[int, int, int]]:
+    return set(zip(plan.image.tolist(), plan.source.tolist(), plan.target.tolist(), strict=True))
+
+
+def test_labelled_sources_add_the_pairs_with_two_labels() -> None:
+    labelled = torch.tensor([[True, True, False], [True, True, True], [False, False, False]])
+    some = triples(plan_pairs(labelled))
+    assert some == {(0, 2, 0), (0, 2, 1)}
+    everything = {(1, s, t) for s in range(3) for t in range(3) if s != t}
+    assert triples(plan_pairs(labelled, labelled_sources=True)) == some | {(0, 0, 1), (0, 1, 0)} | everything
+
+
+def test_unrelated_pairs_are_not_planned() -> None:
+    related = torch.ones(3, 3, dtype=torch.bool)
+    related[1, 0] = False
+    assert triples(plan_pairs(torch.tensor([[True, False, False]]), related=related)) == {(0, 2, 0)}
+
+
+def test_a_budget_holds_for_every_image_and_keeps_the_expected_sum() -> None:
+    torch.manual_seed(0)
+    plan = plan_pairs(torch.tensor([[True, True, False, False, False], [False, False, True, False, False]]))
+    value = torch.rand(5, 5)
+    sums = torch.zeros(2)
+    for _ in range(2000):
+        drawn, stands_for = draw_pairs(plan, 3)
+        assert (drawn.image.bincount() == 3).all()
+        assert triples(drawn) <= triples(plan)
+        sums.index_add_(0, drawn.image, value[drawn.source, drawn.target] * stands_for)
+    expected = torch.zeros(2).index_add_(0, plan.image, value[plan.source, plan.target])
+    torch.testing.assert_close(sums / 2000, expected, rtol=0.03, atol=0)
+
+
+def test_other_images_share_the_pair_but_not_the_image() -> None:
+    plan = plan_pairs(torch.tensor([[True, False, False]] * 3 + [[False, True, False]]))
+    rows, partners = other_images(plan)
+    assert len(rows) == 6  # the fourth image's pairs are nobody else's
+    assert (plan.image[rows] != plan.image[partners]).all()
+    assert (plan.source[rows] == plan.source[partners]).all()
+    assert (plan.target[rows] == plan.target[partners]).all()
+    assert partners.sort().values.tolist() == rows.sort().values.tolist()
+
+
+def two_images() -> PairPlan:
+    return PairPlan(torch.tensor([0, 1]), torch.tensor([0, 0]), torch.tensor([1, 1]))
+
+
+def test_the_gain_by_hand() -> None:
+    """The image's own label at an angle of 60 degrees, the other's at 90: 1 - (1 - 0.5) / (1 - 0) = 0.5."""
+    source = torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]).view(2, 3, 1, 1)
+    own = torch.tensor([[0.5, 0, 0.75**0.5], [0, 0.5, 0.75**0.5]]).view(2, 3, 1, 1)
+    relations = PairRelations(3, threshold=0.4)
+    relations.update(two_images(), source, own, torch.tensor([0.5, 0.5]))
+    assert relations.gain()[0, 1].item() == pytest.approx(0.5, abs=1e-6)
+    assert relations.gain().isnan().sum() == 8
+    assert relations.decide().all()
+
+
+def test_what_is_related_in_one_direction_only_is_dropped_in_both() -> None:
+    relations = PairRelations(3, threshold=0.25)
+    relations.matched.copy_(torch.tensor([[0, 0.1, 0.1], [0.1, 0, 0.1], [0.1, 0.9, 0]]))
+    relations.mismatched.fill_(1.0)
+    assert relations.decide().tolist() == [[True, True, True], [True, True, False], [True, False, True]]
+
+
+def test_a_decision_survives_a_checkpoint() -> None:
+    relations = PairRelations(2, threshold=0.25)
+    other = PairRelations(2, threshold=0.25)
+    other.load_state_dict(relations.state_dict())
+    assert other.related is None
+    relations.matched.fill_(1.0), relations.mismatched.fill_(1.0)
+    relations.decide()
+    other.load_state_dict(relations.state_dict())
+    assert other.related is not None
+    assert not other.related.any()
+
+
+def make(**options: object) -> tuple[SegNet, CrossTaskConsistency]:
+    torch.manual_seed(0)
+    network = SegNet({task.name: task.out_channels for task in tasks()}, width=0.125)
+    return network, CrossTaskConsistency(tasks(), network, mapping_width=0.125, **options)  # type: ignore[arg-type]
+
+
+def terms(objective: CrossTaskConsistency, network: SegNet, labels: list[tuple[str, ...]]) -> dict[str, float]:
+    torch.manual_seed(1)
+    return {name: float(term.detach()) for name, term in objective(network, batch(labels)).auxiliary.items()}
+
+
+def test_all_labels_have_terms_only_with_labelled_pairs() -> None:
+    network, objective = make()
+    assert not any(terms(objective, network, LABELS["all labelled"]).values())
+    network, objective = make(labelled_pairs=True)
+    assert all(value > 0 for value in terms(objective, network, LABELS["all labelled"]).values())
+
+
+def test_auto_uses_all_pairs_until_it_decides_and_then_the_related_ones() -> None:
+    network, objective = make(pairs="auto", decide_at=0.5)
+    labels = [("segmentation",), ("depth",), ("normals",)] * 2
+    objective.relations.matched.copy_(torch.tensor([[0, 0.1, 5.0], [0.1, 0, 5.0], [5.0, 5.0, 0]]))
+    objective.relations.mismatched.fill_(5.0)
+    objective.set_progress(0.4)
+    assert all(value > 0 for value in terms(objective, network, labels).values())
+    objective.set_progress(0.5)
+    after = terms(objective, network, labels)
+    assert {name for name, value in after.items() if value > 0} == {"segmentation->depth", "depth->segmentation"}
+
+
+def test_a_budget_of_one_pair_maps_two_rows_per_image() -> None:
+    network, objective = make(max_pairs=1)
+    seen = []
+    objective.mapping.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    terms(objective, network, [("segmentation",), ("depth",)])
+    assert sum(seen) == 4
+
+
+@pytest.mark.parametrize("options", [{"max_pairs": 0}, {"decide_at": 2.0}], ids=lambda options: next(iter(options)))
+def test_wrong_options_are_refused_by_name(options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        make(**options)
