@@ -49,8 +49,9 @@ class PairRelations(nn.Module):
         place = (plan.source * len(self.matched) + plan.target)[rows].to(source.device)
         rows, partner = rows.to(source.device), partner.to(source.device)
         mismatched = cosine_distance(source[rows], target[partner])
+        scale = 1 / mismatched.mean().clamp(min=1e-12)  # distances shrink a hundredfold at first: count batches alike
         for sums, distances in ((self.matched, matched[rows]), (self.mismatched, mismatched)):
-            sums.mul_(self.decay).view(-1).index_add_(0, place, distances.float())
+            sums.mul_(self.decay).view(-1).index_add_(0, place, distances.float() * scale)
 
     def gain(self) -> Float[Tensor, "k k"]:
         """1 - d(matched) / d(mismatched), source by row and target by column; NaN where nothing was measured."""

@@ -14,6 +14,7 @@ from mtpsl.objectives import CrossTaskConsistency, Objective
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task
 from mtpsl.visualization.mapped import draw_mapped
+from mtpsl.visualization.relations import draw_relations
 from mtpsl.visualization.sheets import save_sheets
 
 
@@ -25,7 +26,7 @@ def draw_pictures(
     out: Path,
     limit: int,
 ) -> None:
-    """Draw a sheet per image, and for cross-task consistency the mapped features of the first image's pairs.
+    """Draw a sheet per image; for cross-task consistency also the first image's mapped features and the relations.
 
     Args:
         network: as it was trained.
@@ -39,6 +40,9 @@ def draw_pictures(
     save_sheets(network, tasks, some, out / "sheets", limit=limit)
     if isinstance(objective, CrossTaskConsistency) and some:
         draw_mapped_pairs(network, objective, some[0], out / "mapped")
+        relations = objective.relations
+        names = [task.name for task in tasks]
+        draw_relations(names, relations.gain().cpu(), relations.related, out / "relations.png", "Related tasks")
 
 
 @torch.no_grad()
