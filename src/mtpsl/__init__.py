@@ -7,7 +7,20 @@ if TYPE_CHECKING:
     from mtpsl.data.augment import Augmentation
     from mtpsl.errors import UserError
     from mtpsl.networks import MTAN, EncoderDecoder, MultiTaskNetwork, SegNet
-    from mtpsl.objectives import CrossTaskConsistency, MappingNetwork, Objective, SingleTask, Supervised
+    from mtpsl.objectives import (
+        ContrastiveLoss,
+        CrossTaskConsistency,
+        DirectMap,
+        DiscriminatorLoss,
+        JointTaskRegularization,
+        MappingNetwork,
+        Objective,
+        PerceptualMap,
+        SemiSupervised,
+        SingleTask,
+        Supervised,
+        XTask,
+    )
     from mtpsl.structures import Batch, Losses, Output, Sample, Score, TargetSpec
     from mtpsl.tasks import Depth, Edges, Normals, Segmentation, Task
 
@@ -15,7 +28,20 @@ MODULES = {
     "mtpsl.data.augment": ("Augmentation",),
     "mtpsl.errors": ("UserError",),
     "mtpsl.networks": ("MTAN", "EncoderDecoder", "MultiTaskNetwork", "SegNet"),
-    "mtpsl.objectives": ("CrossTaskConsistency", "MappingNetwork", "Objective", "SingleTask", "Supervised"),
+    "mtpsl.objectives": (
+        "ContrastiveLoss",
+        "CrossTaskConsistency",
+        "DirectMap",
+        "DiscriminatorLoss",
+        "JointTaskRegularization",
+        "MappingNetwork",
+        "Objective",
+        "PerceptualMap",
+        "SemiSupervised",
+        "SingleTask",
+        "Supervised",
+        "XTask",
+    ),
     "mtpsl.structures": ("Batch", "Losses", "Output", "Sample", "Score", "TargetSpec"),
     "mtpsl.tasks": ("Depth", "Edges", "Normals", "Segmentation", "Task"),
 }
@@ -26,25 +52,32 @@ __all__ = [
     "MTAN",
     "Augmentation",
     "Batch",
+    "ContrastiveLoss",
     "CrossTaskConsistency",
     "Depth",
+    "DirectMap",
+    "DiscriminatorLoss",
     "Edges",
     "EncoderDecoder",
+    "JointTaskRegularization",
     "Losses",
     "MappingNetwork",
     "MultiTaskNetwork",
     "Normals",
     "Objective",
     "Output",
+    "PerceptualMap",
     "Sample",
     "Score",
     "SegNet",
     "Segmentation",
+    "SemiSupervised",
     "SingleTask",
     "Supervised",
     "TargetSpec",
     "Task",
     "UserError",
+    "XTask",
 ]
 
 

@@ -30,7 +30,7 @@ class MultiTaskNetwork(nn.Module, ABC):
             ValueError: height or width is not divisible by `stride`.
         """
 
-    def check_size(self, images: Float[Tensor, "b 3 h w"]) -> None:
+    def check_size(self, images: Float[Tensor, "b c h w"]) -> None:
         """Refuse images that pooling would not halve evenly."""
         height, width = images.shape[-2:]
         if height % self.stride or width % self.stride:

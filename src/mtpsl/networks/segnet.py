@@ -26,11 +26,12 @@ class SegNet(MultiTaskNetwork):
     Args:
         out_channels: channels to predict, by task.
         width: factor on every layer's channels; 1 is the published network.
+        in_channels: channels of the input.
     """
 
     stride = 32
 
-    def __init__(self, out_channels: Mapping[str, int], *, width: float = 1.0) -> None:
+    def __init__(self, out_channels: Mapping[str, int], *, width: float = 1.0, in_channels: int = 3) -> None:
         super().__init__()
         if width <= 0:
             raise ValueError(f"width should be positive, not {width}")
@@ -38,7 +39,7 @@ class SegNet(MultiTaskNetwork):
         self.feature_channels = channels[-1]
         self.encoder = nn.ModuleList(
             stage(before, after, count)
-            for before, after, count in zip([3, *channels], channels, STAGE_CONVOLUTIONS, strict=False)
+            for before, after, count in zip([in_channels, *channels], channels, STAGE_CONVOLUTIONS, strict=False)
         )
         self.decoder = nn.ModuleList(
             stage(before, after, count)
@@ -52,17 +53,23 @@ class SegNet(MultiTaskNetwork):
         )
         self.apply(initialize)
 
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Output:
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Output:
         """Predict every task; features are the five pooled maps."""
+        features, indices = self.encode(images)
+        x = features[-1]
+        for block, index in zip(reversed(self.decoder), reversed(indices), strict=True):
+            x = block(F.max_unpool2d(x, index, [2, 2]))
+        return Output({name: head(x).float() for name, head in self.heads.items()}, features)
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> tuple[list[Tensor], list[Tensor]]:
+        """The five pooled maps and where each of their values came from."""
         self.check_size(images)
         x, features, indices = images, [], []
         for block in self.encoder:
             x, index = F.max_pool2d(block(x), 2, return_indices=True)
             features.append(x)
             indices.append(index)
-        for block, index in zip(reversed(self.decoder), reversed(indices), strict=True):
-            x = block(F.max_unpool2d(x, index, [2, 2]))
-        return Output({name: head(x).float() for name, head in self.heads.items()}, features)
+        return features, indices
 
 
 def stage(in_channels: int, out_channels: int, count: int) -> nn.Sequential:

@@ -6,7 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from torch import nn
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, distributed, nn
 
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
@@ -61,3 +63,20 @@ def feature_shape(network: nn.Module) -> tuple[int, int]:
             "(channels of its last feature map, and how much smaller than the image that is)"
         )
     return channels, stride
+
+
+def labelled_images(labelled: Bool[Tensor, "b k"]) -> Float[Tensor, ""]:
+    """How many images have any label: what sums over images are divided by (never zero).
+
+    With several processes it is their mean number. Gradients are averaged over processes, so that each image counts the
+    same as in one process with all images; a mean of means would let images of a process with few labels count more.
+    Every process has to call it at every step.
+
+    >>> labelled_images(torch.tensor([[True, False], [False, False]]))
+    tensor(1.)
+    """
+    count, processes = labelled.any(1).sum().float(), 1
+    if distributed.is_available() and distributed.is_initialized():
+        processes = distributed.get_world_size()
+        distributed.all_reduce(count)
+    return (count / processes).clamp(min=1 / processes)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtpsl.data.augment import Augmentation
-from mtpsl.objectives.base import Objective, feature_shape
-from mtpsl.objectives.mapping import MappingNetwork, cosine_distance
+from mtpsl.objectives.auxiliary import check_not_negative
+from mtpsl.objectives.balance import GradientBalance
+from mtpsl.objectives.base import labelled_images
+from mtpsl.objectives.joint_space import JointSpace, Row
+from mtpsl.objectives.mapping import cosine_distance
 from mtpsl.objectives.pairs import PairPlan, draw_pairs, pair_index, plan_pairs
 from mtpsl.objectives.relations import PairRelations
-from mtpsl.objectives.supervised import Reduction, checked_reduction, checked_weights, supervised_losses
+from mtpsl.objectives.supervised import Reduction
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
 
 
-class CrossTaskConsistency(Objective):
+class CrossTaskConsistency(JointSpace):
     """Eq. 1 plus, for every unlabelled task s and labelled task t of an image, a distance in the pair's joint space.
 
     Li, Liu, Bilen: Learning Multiple Dense Prediction Tasks from Partially Annotated Data, CVPR 2022, Eq. 4.
@@ -49,10 +52,10 @@ class CrossTaskConsistency(Objective):
             be for `auto` to keep a pair.
         max_pairs: at most so many pairs per image and step, drawn anew each time and weighted to the same expected
             loss: the cost of a step does not grow with the number of tasks.
+        balance: scale what the term asks of each task's predictions to the size of what the task's labels ask, times
+            `weight` (`GradientBalance`; not in the paper).
         task_weights: weight of each task's supervised loss, 1 where a task is not named.
     """
-
-    task_range = (2, None)
 
     def __init__(
         self,
@@ -75,56 +78,54 @@ class CrossTaskConsistency(Objective):
         decide_at: float = 0.2,
         min_gain: float = 0.25,
         max_pairs: int | None = None,
+        balance: bool = False,
         task_weights: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(tasks, network)
+        super().__init__(
+            tasks,
+            network,
+            weight=weight,
+            conditional=conditional,
+            reduction=reduction,
+            ramp=ramp,
+            mapping_lr=mapping_lr,
+            film_lr=film_lr,
+            film_halving=film_halving,
+            mapping_width=mapping_width,
+            mapping_stride=mapping_stride,
+            task_weights=task_weights,
+        )
+        check_not_negative(regularizer=regularizer)
         if views not in (1, 2):
             raise ValueError(f"views should be 1 or 2, not {views}")
-        for name, value in {"weight": weight, "regularizer": regularizer}.items():
-            if value < 0:
-                raise ValueError(f"{name} should not be negative: {value}")
-        for name, value in {"ramp": ramp, "decide_at": decide_at}.items():
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} is a share of the training, from 0 to 1, not {value}")
         if pairs not in ("all", "auto"):
             raise ValueError(f"pairs should be 'all' or 'auto', not {pairs!r}")
+        if not 0 <= decide_at <= 1:
+            raise ValueError(f"decide_at is a share of the training, from 0 to 1, not {decide_at}")
         if max_pairs is not None and max_pairs < 1:
             raise ValueError(f"max_pairs should be at least 1, not {max_pairs}")
-        self.weight, self.regularizer, self.views, self.ramp = weight, regularizer, views, ramp
-        self.reduction = checked_reduction(reduction)
-        self.task_weights = checked_weights(tasks, task_weights)
-        self.mapping_lr, self.film_lr, self.film_halving = mapping_lr, film_lr, film_halving
-        channels, stride = feature_shape(network)
-        self.mapping = MappingNetwork(
-            [task.encoding_channels for task in tasks],
-            channels,
-            stride=stride,
-            width=mapping_width,
-            conditional=conditional,
-            mapping_stride=mapping_stride,
-        )
+        self.regularizer, self.views = regularizer, views
         self.labelled_pairs, self.pairs, self.decide_at, self.max_pairs = labelled_pairs, pairs, decide_at, max_pairs
         self.relations = PairRelations(len(tasks), threshold=min_gain)
+        self.balance = GradientBalance([task.name for task in tasks]) if balance else None
         self.second_view = Augmentation(tasks)
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
         """Eq. 4 on the batch; auxiliary losses are named source->target."""
         if self.views == 1:
             output, first, seen = network(batch.images), batch, batch
-            predictions, features = output.predictions, output.features[-1]
-            compared = predictions
+            predictions = compared = output.predictions
+            features = output.features[-1]
         else:
             first, seen = batch, self.second_view.crop_view(batch)
             output, count = network(torch.cat([first.images, seen.images])), len(batch)
             predictions = {name: x[:count] for name, x in output.predictions.items()}
             compared = {name: x[count:] for name, x in output.predictions.items()}
             features = output.features[-1][count:]
-        losses = supervised_losses(self.tasks, predictions, first, self.reduction, self.task_weights)
-        return Losses(losses, self.consistency(compared, features, seen))
-
-    def current_weight(self) -> float:
-        """The weight at this point of the training."""
-        return self.weight * (min(1.0, self.progress / self.ramp) if self.ramp else 1.0)
+        if self.balance is not None and self.training:
+            predictions = self.balance.watch(predictions)
+            compared = self.balance.scale(compared, self.current_weight())
+        return Losses(self.supervised(predictions, first), self.consistency(compared, features, seen))
 
     def consistency(
         self, predictions: Mapping[str, Tensor], features: Float[Tensor, "b d h2 w2"], batch: Batch
@@ -133,26 +134,22 @@ class CrossTaskConsistency(Objective):
 
         A user's own predictions can be passed in; `features` are detached here.
         """
-        names = [task.name for task in self.tasks]
-        count = len(self.tasks)
-        labelled = torch.stack([batch.labelled(name) for name in names], 1)
+        labelled = self.labelled(batch)
+        weight = self.current_weight() / labelled_images(labelled)
         plan, share = self._plan(labelled)
-        totals = features.new_zeros(count * count, dtype=torch.float32)
-        if len(plan):
-            mapped_source, mapped_target = self.map_pairs(predictions, batch, plan)
-            reference = features.detach()[plan.image.to(features.device)]
-            between = cosine_distance(mapped_source, mapped_target)
-            if self.training:
-                self.relations.update(plan, mapped_source, mapped_target, between)
-            distance = between
-            if self.regularizer:
-                distance = distance + self.regularizer * (
-                    cosine_distance(mapped_source, reference) + cosine_distance(mapped_target, reference)
-                )
-            place = (plan.source * count + plan.target).to(features.device)
-            totals = totals.index_add(0, place, distance * share.to(features.device))
-        totals = self.current_weight() * totals / labelled.any(1).sum().clamp(min=1)
-        return {f"{s}->{t}": totals[i * count + j] for i, s in enumerate(names) for j, t in enumerate(names) if i != j}
+        if not len(plan):
+            return self.pair_zeros(features)
+        mapped_source, mapped_target = self.map_pairs(predictions, batch, plan)
+        reference = features.detach()[plan.image.to(features.device)]
+        between = cosine_distance(mapped_source, mapped_target)
+        if self.training:
+            self.relations.update(plan, mapped_source, mapped_target, between)
+        distance = between
+        if self.regularizer:
+            distance = distance + self.regularizer * (
+                cosine_distance(mapped_source, reference) + cosine_distance(mapped_target, reference)
+            )
+        return self.pair_sums(plan, weight * distance * share.to(features.device))
 
     def _plan(self, labelled: Tensor) -> tuple[PairPlan, Float[Tensor, " r"]]:
         """The rows to map and what each counts in its image's term: 1/|U| in Eq. 4."""
@@ -175,29 +172,11 @@ class CrossTaskConsistency(Objective):
         self, predictions: Mapping[str, Tensor], batch: Batch, plan: PairPlan
     ) -> tuple[Float[Tensor, "r d h2 w2"], Float[Tensor, "r d h2 w2"]]:
         """Map both sides of every row of the plan, all in one pass; stems are computed once per image and task."""
-        stems: list[Tensor] = []
-        place: dict[tuple[bool, int, int], int] = {}
-        for index, task in enumerate(self.tasks):
-            sides: list[Tensor] = []
-            for is_label, mine in ((False, plan.source == index), (True, plan.target == index)):
-                images = plan.image[mine].unique()
-                if not len(images):
-                    continue
-                rows = images.to(batch.images.device)
-                if is_label:
-                    target, valid = batch.targets[task.name][rows], batch.valid[task.name][rows]
-                    sides.append(task.encode_target(target, valid))
-                else:
-                    sides.append(task.encode_prediction(predictions[task.name][rows]))
-                for image in images.tolist():
-                    place[is_label, index, image] = len(place)
-            if sides:
-                stems.append(self.mapping.stem(torch.cat(sides), index))
-        rows = list(zip(plan.image.tolist(), plan.source.tolist(), plan.target.tolist(), strict=True))
-        gather = [place[False, s, n] for n, s, _ in rows] + [place[True, t, n] for n, _, t in rows]
-        device = batch.images.device
-        pairs = pair_index(plan.source, plan.target, len(self.tasks)).repeat(2).to(device)
-        source, target = self.mapping.gathered(torch.cat(stems), torch.tensor(gather, device=device), pairs).chunk(2)
+        pairs = pair_index(plan.source, plan.target, len(self.tasks)).tolist()
+        rows = list(zip(plan.image.tolist(), plan.source.tolist(), plan.target.tolist(), pairs, strict=True))
+        sources = [Row(False, source, image, pair) for image, source, _, pair in rows]
+        targets = [Row(True, target, image, pair) for image, _, target, pair in rows]
+        source, target = self.map_rows(predictions, batch, [*sources, *targets]).chunk(2)
         return source, target
 
     def mapped_features(
@@ -219,12 +198,3 @@ class CrossTaskConsistency(Objective):
             f"{names[s]} -> {names[t]}": (sides[0][row : row + 1], sides[1][row : row + 1])
             for row, (s, t) in enumerate(pairs)
         }
-
-    def parameter_groups(self, lr: float) -> Iterable[dict[str, Any]]:
-        """The mapping and its conditioning, each with its own learning rate."""
-        mapping_lr = lr if self.mapping_lr is None else self.mapping_lr
-        film_lr = mapping_lr if self.film_lr is None else self.film_lr
-        groups = [{"params": self.mapping.backbone(), "lr": mapping_lr, "halve_every": None}]
-        if conditioning := self.mapping.conditioning():
-            groups.append({"params": conditioning, "lr": film_lr, "halve_every": self.film_halving})
-        return groups

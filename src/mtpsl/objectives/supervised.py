@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from mtpsl.objectives.base import Objective
+from mtpsl.objectives.base import Objective, labelled_images
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
 
@@ -58,7 +58,7 @@ def supervised_losses(
 ) -> dict[str, Tensor]:
     """Eq. 1, split into one scalar per task whose sum it is; averaged over the images that have any label."""
     labelled = torch.stack([batch.labelled(task.name) for task in tasks])
-    images = labelled.any(0).sum().clamp(min=1)
+    images = labelled_images(labelled.T)
     share = 1 / labelled.sum(0).clamp(min=1) if reduction == "mean" else labelled.new_ones((), dtype=torch.float32)
     losses = {}
     for task in tasks:

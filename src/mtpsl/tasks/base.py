@@ -53,6 +53,10 @@ class Task(ABC):
         """Turn a raw prediction into the form of a label."""
 
     @abstractmethod
+    def soft(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Differentiable values in which two predictions are compared; `zoom` and `mirror` change them like labels."""
+
+    @abstractmethod
     def encode_prediction(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b e h w"]:
         """The differentiable input of a mapping network for a prediction."""
 

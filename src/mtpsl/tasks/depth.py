@@ -45,6 +45,10 @@ class Depth(Task):
         """The prediction; nothing is nearer than the camera, so negative values become zero."""
         return prediction.clamp(min=0)
 
+    def soft(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+        """The prediction as it is: negative values keep their gradient."""
+        return prediction
+
     def encode_prediction(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
         """Depth over its maximum in the image, so that the mapping sees values up to 1."""
         return prediction / (prediction.amax((1, 2, 3), keepdim=True) + 1e-12)

@@ -59,6 +59,10 @@ class Edges(Task):
         """The probability of a boundary."""
         return prediction.sigmoid()
 
+    def soft(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+        """The probability of a boundary."""
+        return prediction.sigmoid()
+
     def encode_prediction(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
         """The probability of a boundary."""
         return prediction.sigmoid()

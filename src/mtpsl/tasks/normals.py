@@ -40,6 +40,10 @@ class Normals(Task):
         """Vectors of length 1."""
         return unit_vectors(prediction)
 
+    def soft(self, prediction: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Vectors of length 1."""
+        return self.decode(prediction)
+
     def encode_prediction(self, prediction: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Unit vectors brought from -1..1 to 0..1."""
         return (self.decode(prediction) + 1) / 2

@@ -64,6 +64,10 @@ class Segmentation(Task):
         """The most likely class."""
         return prediction.argmax(1)
 
+    def soft(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """The probability of every class."""
+        return prediction.softmax(1)
+
     def encode_prediction(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """A sampled one-hot map with the gradient of a softmax: hard straight-through Gumbel-softmax, temperature 1."""
         return F.gumbel_softmax(prediction, tau=1.0, hard=True, dim=1)

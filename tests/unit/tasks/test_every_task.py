@@ -182,6 +182,20 @@ def test_gradients_flow_through_the_encoded_prediction(task: Task) -> None:
     assert prediction.grad.flatten(1).any(1).all()
 
 
+def test_soft_values_are_what_two_predictions_are_compared_in(task: Task) -> None:
+    prediction = labels(task)[0]
+    soft = task.soft(prediction)
+    assert soft.shape == (3, task.out_channels, *SIZE)
+    decoded = task.decode(prediction)
+    if decoded.dtype == torch.long:
+        assert torch.equal(soft.argmax(1), decoded)
+        torch.testing.assert_close(soft.sum(1), torch.ones(3, *SIZE))
+    else:
+        torch.testing.assert_close(task.decode(soft) if task.name == "depth" else soft, decoded)
+    assert task.zoom(soft, torch.full((3,), 2.0)).shape == task.mirror(soft).shape == soft.shape
+    assert torch.autograd.gradcheck(task.soft, prediction[:1, :, :3, :4].double().requires_grad_())
+
+
 def test_pictures_are_rgb_from_0_to_1_and_black_where_not_valid(task: Task) -> None:
     prediction, target, valid = labels(task)
     none = torch.zeros_like(valid)

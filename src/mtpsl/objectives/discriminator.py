@@ -1,0 +1,158 @@
+"""Discriminator loss: a small network tells pairs of maps of one image from those of two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mtpsl.networks.segnet import initialize
+from mtpsl.objectives.auxiliary import parameter_group
+from mtpsl.objectives.base import feature_shape
+from mtpsl.objectives.joint_space import JointSpace
+from mtpsl.objectives.pairs import plan_pairs
+from mtpsl.objectives.supervised import Reduction
+from mtpsl.structures import Batch, Losses
+from mtpsl.tasks import Task
+
+
+class DiscriminatorLoss(JointSpace):
+    """Eq. 1 plus the loss of a network that tells positive from negative pairs, see `ContrastiveLoss` for both.
+
+    "Discriminator-Loss" of Li, Liu, Bilen: Learning Multiple Dense Prediction Tasks from Partially Annotated Data, CVPR
+    2022, section 3.2: "The discriminator (a convolutional neural network) takes in positive and negative pairs and
+    predicts their binary labels, while the parameters of the MTL network and mapping functions are alternatively
+    optimized." It can be read in two ways. Alternating like a generative adversarial network (the default), network and
+    mapping maximize the discriminator's loss. But the paper introduces the method as a loss "that does not allow for
+    learning of trivial mappings", and a mapping that forgets its input does maximize that loss: this fits the other
+    reading, in which all three minimize it (`adversarial=False`).
+
+    One optimization step does both sides: the gradient that leaves the discriminator for the maps is multiplied by
+    minus the weight (Ganin, Lempitsky: Unsupervised Domain Adaptation by Backpropagation, ICML 2015), or by the weight
+    where all minimize. The discriminator itself always minimizes its loss, with weight 1. It has two convolutions over
+    both maps on top of each other, the mean over all pixels, and one linear layer; its size is not published.
+
+    Args:
+        tasks: the tasks that the network predicts.
+        network: the network to train (its feature map gives the mapping's size).
+        weight: weight of the term for network and mapping.
+        adversarial: network and mapping work against the discriminator; otherwise with it.
+        discriminator_lr: learning rate of the discriminator, by default that of the network.
+        discriminator_channels: channels of the discriminator's two convolutions.
+        conditional: condition the mapping on the pair; without it one mapping serves all pairs.
+        reduction: `mean` divides by the number of labelled and unlabelled tasks (the paper); `sum` does not (its code).
+        ramp: share of the training over which the weight rises linearly from 0.
+        mapping_lr: learning rate of the mapping, by default that of the network.
+        film_lr: learning rate of its conditioning, by default that of the mapping.
+        film_halving: halve `film_lr` after every so many epochs.
+        mapping_width: factor on the mapping's channels, 1 as published.
+        mapping_stride: 2 computes the mapping at half resolution, with about a quarter of its operations.
+        task_weights: weight of each task's supervised loss, 1 where a task is not named.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        network: nn.Module,
+        *,
+        weight: float = 1.0,
+        adversarial: bool = True,
+        discriminator_lr: float | None = None,
+        discriminator_channels: int = 128,
+        conditional: bool = True,
+        reduction: Reduction = "mean",
+        ramp: float = 0.0,
+        mapping_lr: float | None = None,
+        film_lr: float | None = None,
+        film_halving: int | None = None,
+        mapping_width: float = 1.0,
+        mapping_stride: int = 1,
+        task_weights: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(
+            tasks,
+            network,
+            weight=weight,
+            conditional=conditional,
+            reduction=reduction,
+            ramp=ramp,
+            mapping_lr=mapping_lr,
+            film_lr=film_lr,
+            film_halving=film_halving,
+            mapping_width=mapping_width,
+            mapping_stride=mapping_stride,
+            task_weights=task_weights,
+        )
+        if discriminator_channels < 1:
+            raise ValueError(f"discriminator_channels should be at least 1, not {discriminator_channels}")
+        self.adversarial, self.discriminator_lr = adversarial, discriminator_lr
+        self.discriminator = PairClassifier(feature_shape(network)[0], discriminator_channels)
+
+    def forward(self, network: nn.Module, batch: Batch) -> Losses:
+        """Both terms on the batch; auxiliary losses are named source->target."""
+        predictions = network(batch.images).predictions
+        return Losses(self.supervised(predictions, batch), self.discrimination(predictions, batch))
+
+    def discrimination(self, predictions: Mapping[str, Tensor], batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """The discriminator's losses of all ordered pairs, zero for a pair that no image of the batch has."""
+        labelled = self.labelled(batch)
+        plan = plan_pairs(labelled.cpu())  # the one host synchronization: which rows there are is control flow
+        share = self.share(labelled, (~labelled).sum(1))[plan.image.to(labelled.device)]
+        if not len(plan) or len(batch) == 1:
+            return self.pair_zeros(batch.images)
+        factor = self.current_weight() * (-1 if self.adversarial else 1)
+        label, same, other = (scale_gradient(x, factor) for x in self.triplets(predictions, batch, plan))
+        logits = self.discriminator(torch.cat([same, other]), torch.cat([label, label]))
+        return self.pair_sums(plan, pair_loss(*logits.chunk(2)) * share)
+
+    def parameter_groups(self, lr: float) -> Iterable[dict[str, Any]]:
+        """Mapping, conditioning and discriminator, each with its own learning rate."""
+        own = parameter_group(self.discriminator.parameters(), self.discriminator_lr, lr)
+        return [*super().parameter_groups(lr), own]
+
+
+class PairClassifier(nn.Module):
+    """Two maps on top of each other to one logit: positive where they belong to the same image."""
+
+    def __init__(self, map_channels: int, channels: int) -> None:
+        super().__init__()
+        # No norm: it would tell a batch's positive rows from its negative ones by their share.
+        self.layers = nn.Sequential(
+            nn.Conv2d(2 * map_channels, channels, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.LeakyReLU(0.2),
+        )
+        self.output = nn.Linear(channels, 1)
+        self.apply(initialize)
+
+    def forward(self, source: Float[Tensor, "r d h w"], target: Float[Tensor, "r d h w"]) -> Float[Tensor, " r"]:
+        """One logit per row."""
+        return self.output(self.layers(torch.cat([source, target], 1)).mean((-2, -1)))[:, 0].float()
+
+
+class ScaledGradient(torch.autograd.Function):
+    """The identity, with a factor on its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:  # noqa: D102
+        ctx.factor = factor
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # noqa: D102
+        return grad * ctx.factor, None
+
+
+def scale_gradient(x: Float[Tensor, "r d h w"], factor: float) -> Float[Tensor, "r d h w"]:
+    """`x`, with a factor on the gradient that passes through it; a negative one reverses it."""
+    return ScaledGradient.apply(x, factor)
+
+
+def pair_loss(positive: Float[Tensor, " r"], negative: Float[Tensor, " r"]) -> Float[Tensor, " r"]:
+    """Binary cross-entropy of the logits of a positive and a negative pair, averaged over both."""
+    return (F.softplus(-positive) + F.softplus(negative)) / 2

@@ -1,0 +1,136 @@
+"""Positive and negative pairs of maps in the joint space of two tasks: what two objectives share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mtpsl.objectives.auxiliary import AuxiliaryObjective, parameter_group
+from mtpsl.objectives.base import feature_shape
+from mtpsl.objectives.mapping import MappingNetwork
+from mtpsl.objectives.pairs import PairPlan, pair_index
+from mtpsl.objectives.supervised import Reduction
+from mtpsl.structures import Batch
+from mtpsl.tasks import Task
+
+
+class Row(NamedTuple):
+    """One call of the mapping: the prediction (or label) of a task for an image, in the space of a pair."""
+
+    is_label: bool
+    task: int
+    image: int
+    pair: int
+
+
+class Triplets(NamedTuple):
+    """Maps of the rows of a plan: the label of the target, the prediction of the source, that for another image."""
+
+    label: Float[Tensor, "r d h w"]
+    same: Float[Tensor, "r d h w"]
+    other: Float[Tensor, "r d h w"]
+
+
+class JointSpace(AuxiliaryObjective):
+    """Eq. 1 plus a term on maps of predictions and labels in the joint space of each pair of tasks.
+
+    The conditional mapping network is that of `CrossTaskConsistency`.
+
+    Args:
+        tasks: the tasks that the network predicts.
+        network: the network to train (its feature map gives the mapping's size).
+        weight: weight of the whole term.
+        conditional: condition the mapping on the pair; without it one mapping serves all pairs.
+        reduction: `mean` divides by the number of labelled and unlabelled tasks (the paper); `sum` does not (its code).
+        ramp: share of the training over which the weight rises linearly from 0.
+        mapping_lr: learning rate of the mapping, by default that of the network.
+        film_lr: learning rate of its conditioning, by default that of the mapping.
+        film_halving: halve `film_lr` after every so many epochs.
+        mapping_width: factor on the mapping's channels, 1 as published.
+        mapping_stride: 2 computes the mapping at half resolution, with about a quarter of its operations.
+        task_weights: weight of each task's supervised loss, 1 where a task is not named.
+    """
+
+    task_range = (2, None)
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        network: nn.Module,
+        *,
+        weight: float,
+        conditional: bool,
+        reduction: Reduction,
+        ramp: float,
+        mapping_lr: float | None,
+        film_lr: float | None,
+        film_halving: int | None,
+        mapping_width: float,
+        mapping_stride: int,
+        task_weights: Mapping[str, float] | None,
+    ) -> None:
+        super().__init__(tasks, network, weight=weight, reduction=reduction, ramp=ramp, task_weights=task_weights)
+        self.mapping_lr, self.film_lr, self.film_halving = mapping_lr, film_lr, film_halving
+        channels, stride = feature_shape(network)
+        self.mapping = MappingNetwork(
+            [task.encoding_channels for task in tasks],
+            channels,
+            stride=stride,
+            width=mapping_width,
+            conditional=conditional,
+            mapping_stride=mapping_stride,
+        )
+
+    def triplets(self, predictions: Mapping[str, Tensor], batch: Batch, plan: PairPlan) -> Triplets:
+        """Map label, prediction and another image's prediction for every row of the plan, all in one pass.
+
+        The other image is the next one of the batch (after the last comes the first).
+        """
+        pairs = pair_index(plan.source, plan.target, len(self.tasks)).tolist()
+        rows = list(zip(plan.image.tolist(), plan.source.tolist(), plan.target.tolist(), pairs, strict=True))
+        maps = self.map_rows(
+            predictions,
+            batch,
+            [
+                *(Row(True, target, image, pair) for image, _, target, pair in rows),
+                *(Row(False, source, image, pair) for image, source, _, pair in rows),
+                *(Row(False, source, (image + 1) % len(batch), pair) for image, source, _, pair in rows),
+            ],
+        )
+        return Triplets(*maps.chunk(3))
+
+    def map_rows(
+        self, predictions: Mapping[str, Tensor], batch: Batch, rows: Sequence[Row]
+    ) -> Float[Tensor, "r d h w"]:
+        """Map all rows in one pass: stems once per image and task, and what several rows ask for once."""
+        device = batch.images.device
+        stems: list[Tensor] = []
+        place: dict[tuple[bool, int, int], int] = {}
+        for is_label, index in sorted({(row.is_label, row.task) for row in rows}):
+            task = self.tasks[index]
+            images = sorted({row.image for row in rows if (row.is_label, row.task) == (is_label, index)})
+            mine = torch.tensor(images, device=device)
+            if is_label:
+                encoded = task.encode_target(batch.targets[task.name][mine], batch.valid[task.name][mine])
+            else:
+                encoded = task.encode_prediction(predictions[task.name][mine])
+            place |= {(is_label, index, image): len(place) + number for number, image in enumerate(images)}
+            stems.append(self.mapping.stem(encoded, index))
+        unique = {row: number for number, row in enumerate(dict.fromkeys(rows))}
+        gather = torch.tensor([place[row.is_label, row.task, row.image] for row in unique], device=device)
+        pairs = torch.tensor([row.pair for row in unique], device=device)
+        mapped = self.mapping.gathered(torch.cat(stems), gather, pairs)
+        return mapped[torch.tensor([unique[row] for row in rows], device=device)]
+
+    def parameter_groups(self, lr: float) -> Iterable[dict[str, Any]]:
+        """The mapping and its conditioning, each with its own learning rate."""
+        mapping_lr = lr if self.mapping_lr is None else self.mapping_lr
+        groups = [parameter_group(self.mapping.backbone(), mapping_lr, lr)]
+        if conditioning := self.mapping.conditioning():
+            film = parameter_group(conditioning, self.film_lr, mapping_lr)
+            groups.append({**film, "halve_every": self.film_halving})
+        return groups

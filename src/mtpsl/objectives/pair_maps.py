@@ -1,0 +1,77 @@
+"""A whole network for every ordered pair of tasks, from the prediction or label of one to a prediction of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import permutations
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from mtpsl.networks.segnet import SegNet
+from mtpsl.objectives.pairs import PairPlan
+from mtpsl.tasks import Task
+
+
+class PairMaps(nn.Module):
+    """A SegNet per ordered pair of tasks: K(K-1) networks.
+
+    Li, Liu, Bilen, CVPR 2022, section 4: "we use the whole SegNet as the cross-task mapping functions".
+
+    Args:
+        tasks: the tasks, of which every ordered pair gets a network.
+        width: factor on the channels of all of them; 1 is the published network.
+    """
+
+    def __init__(self, tasks: Sequence[Task], *, width: float = 1.0) -> None:
+        super().__init__()
+        if not width > 0:
+            raise ValueError(f"mapping_width should be positive, not {width}")
+        self.tasks = list(tasks)
+        self.maps = nn.ModuleList(
+            SegNet({target.name: target.out_channels}, width=width, in_channels=source.encoding_channels)
+            for source, target in permutations(self.tasks, 2)
+        )
+
+    def forward(
+        self, encodings: Float[Tensor, "r e h w"], source: int, target: int, *, fixed: bool = False
+    ) -> Float[Tensor, "r c h w"]:
+        """Raw predictions of the target task; with `fixed`, gradients reach the encodings and no parameter."""
+        network, (height, width) = self.network(source, target), encodings.shape[-2:]
+        x = padded(encodings, network.stride)
+        if fixed:
+            parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
+            output = functional_call(network, parameters, (x,))
+        else:
+            output = network(x)
+        return output.predictions[self.tasks[target].name][..., :height, :width]
+
+    def network(self, source: int, target: int) -> SegNet:
+        """The network of a pair, in the order of `pairs.pair_index`."""
+        return cast(SegNet, self.maps[source * (len(self.tasks) - 1) + target - int(target > source)])
+
+
+def padded(x: Float[Tensor, "b c h w"], stride: int) -> Float[Tensor, "b c h2 w2"]:
+    """Repeat the lower and right border up to the next multiple of `stride`, which a network of pools needs."""
+    bottom, right = (-side % stride for side in x.shape[-2:])
+    return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
+
+
+def known_encoding(
+    task: Task, prediction: Float[Tensor, "b c h w"], target: Tensor, valid: Bool[Tensor, "b h w"]
+) -> Float[Tensor, "b e h w"]:
+    """What is known best about a task, encoded, without a gradient: its label where valid, else the prediction."""
+    encoded = task.encode_prediction(prediction.detach())
+    return torch.where(valid[:, None], task.encode_target(target, valid).to(encoded.dtype), encoded)
+
+
+def by_pair(plan: PairPlan, device: torch.device) -> Iterator[tuple[int, int, Int[Tensor, " r"]]]:
+    """Source, target and the images of every pair that the plan has, so that each network is called once."""
+    pairs = torch.stack([plan.source, plan.target], 1)
+    for source, target in pairs.unique(dim=0).tolist():
+        mine = (plan.source == source) & (plan.target == target)
+        yield source, target, plan.image[mine].to(device, non_blocking=True)
