@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, distributed, nn
 
@@ -72,6 +71,7 @@ def labelled_images(labelled: Bool[Tensor, "b k"]) -> Float[Tensor, ""]:
     same as in one process with all images; a mean of means would let images of a process with few labels count more.
     Every process has to call it at every step.
 
+    >>> import torch
     >>> labelled_images(torch.tensor([[True, False], [False, False]]))
     tensor(1.)
     """
