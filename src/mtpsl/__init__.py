@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mtpsl.data.augment import Augmentation
+    from mtpsl.data.splits import describe_split
     from mtpsl.errors import UserError
     from mtpsl.networks import MTAN, EncoderDecoder, MultiTaskNetwork, SegNet
     from mtpsl.objectives import (
@@ -23,9 +24,26 @@ if TYPE_CHECKING:
     )
     from mtpsl.structures import Batch, Losses, Output, Sample, Score, TargetSpec
     from mtpsl.tasks import Depth, Edges, Normals, Segmentation, Task
+    from mtpsl.weighting import (
+        DWA,
+        IMTLG,
+        MGDA,
+        AlignedMTL,
+        CAGrad,
+        Fixed,
+        GradNorm,
+        NashMTL,
+        PCGrad,
+        Uncertainty,
+        Uniform,
+        UPGrad,
+        Weighting,
+        shared_parameters,
+    )
 
 MODULES = {
     "mtpsl.data.augment": ("Augmentation",),
+    "mtpsl.data.splits": ("describe_split",),
     "mtpsl.errors": ("UserError",),
     "mtpsl.networks": ("MTAN", "EncoderDecoder", "MultiTaskNetwork", "SegNet"),
     "mtpsl.objectives": (
@@ -44,14 +62,35 @@ MODULES = {
     ),
     "mtpsl.structures": ("Batch", "Losses", "Output", "Sample", "Score", "TargetSpec"),
     "mtpsl.tasks": ("Depth", "Edges", "Normals", "Segmentation", "Task"),
+    "mtpsl.weighting": (
+        "DWA",
+        "IMTLG",
+        "MGDA",
+        "AlignedMTL",
+        "CAGrad",
+        "Fixed",
+        "GradNorm",
+        "NashMTL",
+        "PCGrad",
+        "UPGrad",
+        "Uncertainty",
+        "Uniform",
+        "Weighting",
+        "shared_parameters",
+    ),
 }
 """Where the public names come from. They are imported when first asked for, so that `mtpsl --help` need not wait for
 torch."""
 
 __all__ = [
+    "DWA",
+    "IMTLG",
+    "MGDA",
     "MTAN",
+    "AlignedMTL",
     "Augmentation",
     "Batch",
+    "CAGrad",
     "ContrastiveLoss",
     "CrossTaskConsistency",
     "Depth",
@@ -59,13 +98,17 @@ __all__ = [
     "DiscriminatorLoss",
     "Edges",
     "EncoderDecoder",
+    "Fixed",
+    "GradNorm",
     "JointTaskRegularization",
     "Losses",
     "MappingNetwork",
     "MultiTaskNetwork",
+    "NashMTL",
     "Normals",
     "Objective",
     "Output",
+    "PCGrad",
     "PerceptualMap",
     "Sample",
     "Score",
@@ -76,8 +119,14 @@ __all__ = [
     "Supervised",
     "TargetSpec",
     "Task",
+    "UPGrad",
+    "Uncertainty",
+    "Uniform",
     "UserError",
+    "Weighting",
     "XTask",
+    "describe_split",
+    "shared_parameters",
 ]
 
 

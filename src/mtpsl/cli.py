@@ -14,6 +14,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "evaluate": commands.evaluate,
     "predict": commands.predict,
     "compare": commands.compare,
+    "sweep": commands.sweep,
     "check": commands.check,
     "scenes": commands.scenes,
     "recipes": commands.recipes,
@@ -34,6 +35,7 @@ Train one vision network for several dense prediction tasks from partially annot
                                       apply it to pictures of any size
   mtpsl compare RUN RUN ...           a table of runs, with the improvement over single-task networks
   mtpsl scenes OUT                    write the built-in scenes as a data set
+  mtpsl sweep TABLE                   train a table of methods, label regimes and seeds
   mtpsl recipes                       list the recipes that ship with the package
 
 `mtpsl COMMAND --help` explains a command and its options.

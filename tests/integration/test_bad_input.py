@@ -117,6 +117,20 @@ def test_broken_data(name: str, data: Path, capsys: pytest.CaptureFixture[str]) 
         (["--objective.weight", "-1"], "weight"),
         (["--data.size", "[33,64]"], "[32,64]"),
         (["--data.regime", "two"], "regime"),
+        (["--data.regime", "ratio"], "--data.ratio [1,9]"),
+        (["--data.regime", "ratio", "--data.ratio", "[1,9]"], "depth, normals, segmentation"),
+        (["--data.regime", "ratio", "--data.ratio", "[1,1,-1]"], "none negative"),
+        (["--data.regime", "ratio", "--data.ratio", "[0,0,0]"], "--data.ratio"),
+        (["--data.regime", "ratio", "--data.ratio", "[0,1,1]"], "'depth' has no label left"),
+        (["--data.ratio", "[1,1,1]"], "data.regime ratio"),
+        (["--data.regime", "semi"], "--data.share 0.333"),
+        (["--data.regime", "semi", "--data.share", "1.5"], "share"),
+        (["--data.regime", "semi", "--data.share", "nan"], "share"),
+        (["--data.regime", "semi", "--data.share", "0.1"], "raise --data.share"),
+        (["--data.regime", "one", "--data.share", "0.5"], "data.regime semi"),
+        (["--data.regime", "file"], "--data.labels FILE"),
+        (["--data.regime", "file", "--data.labels", "absent.csv"], "absent.csv"),
+        (["--data.labels", "absent.csv"], "data.regime file"),
         (["--data.train_split", "training"], "training"),
         (["--data.limit", "100"], "limit"),
         (["--tasks", "[depth]"], "depth"),
@@ -126,6 +140,24 @@ def test_broken_data(name: str, data: Path, capsys: pytest.CaptureFixture[str]) 
 )
 def test_wrong_options(words: list[str], named: str, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert named in training(capsys, data, *words)
+
+
+LISTS = {
+    "another length": ("list.csv", "key,segmentation,depth,normals\n000,1,1,1\n"),
+    "an unknown image": ("list.yaml", "{segmentation: ['000'], depth: ['7'], normals: ['001']}"),
+    "an unknown task": ("list.yaml", "{segmentation: ['000'], depth: ['1'], normals: ['001'], edges: ['002']}"),
+    "a task column missing": ("list.csv", "key,segmentation,depth\n000,1,1\n001,1,1\n002,1,1\n"),
+    "a task without any label": ("list.yaml", "{segmentation: ['000'], depth: [], normals: ['001']}"),
+    "a pickle in a picture's clothes": ("list.npy", "cos\nmkdir\n(S'executed'\ntR."),
+    "no list": ("list.txt", "000"),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_wrong_lists_of_labels(name: str, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, content = LISTS[name]
+    (data.parent / file).write_text(content)
+    assert file in training(capsys, data, "--data.regime", "file", "--data.labels", data.parent / file)
 
 
 def test_wrong_commands(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ ALL = {"tasks", "weighting", "networks", "data", "objectives", "evaluation", "in
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
+    "shipped": {"errors"},
     "structures": {"errors"},
     "tasks": BASE,
     "weighting": BASE,
@@ -24,7 +25,8 @@ MAY_IMPORT = {
     "visualization": BASE | {"tasks", "networks"},
     "training": BASE | ALL,
     "recipes": BASE | ALL,
-    "commands": BASE | ALL | {"recipes"},
+    "sweep": BASE | ALL | {"shipped"},
+    "commands": BASE | ALL | {"recipes", "shipped", "sweep"},
     "cli": BASE | ALL | {"recipes", "commands"},
     "__main__": {"cli"},
     "__init__": BASE | ALL,

@@ -7,6 +7,7 @@ from mtpsl.commands.evaluate import evaluate
 from mtpsl.commands.predict import predict
 from mtpsl.commands.recipes import recipes
 from mtpsl.commands.scenes import scenes
+from mtpsl.commands.sweep import sweep
 from mtpsl.commands.train import train
 
-__all__ = ["check", "compare", "demo", "evaluate", "predict", "recipes", "scenes", "train"]
+__all__ = ["check", "compare", "demo", "evaluate", "predict", "recipes", "scenes", "sweep", "train"]

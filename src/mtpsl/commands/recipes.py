@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from mtpsl.commands.parsing import make_parser, parse
-from mtpsl.errors import UserError
+from mtpsl.shipped import find, headline, shipped
 
 
 def recipes(arguments: Sequence[str]) -> None:
@@ -18,22 +17,10 @@ def recipes(arguments: Sequence[str]) -> None:
     if name is not None:
         print(find_recipe(name).read_text(encoding="utf-8"), end="")
         return
-    for path in shipped():
-        first = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-        print(f"{path.stem:24} {first}")
+    for path in shipped("recipes"):
+        print(f"{path.stem:24} {headline(path)}")
 
 
 def find_recipe(name: str) -> Path:
     """The file of a recipe: a path, or the name of one that ships with the package."""
-    known = {path.stem: path for path in shipped()}
-    if name in known:
-        return known[name]
-    if Path(name).is_file():
-        return Path(name)
-    raise UserError(f"recipe {name!r} is neither a file nor one of {', '.join(known)}")
-
-
-def shipped() -> list[Path]:
-    """The recipes in the package."""
-    folder = Path(str(files("mtpsl") / "recipes"))
-    return sorted(folder.glob("*.yaml"))
+    return find("recipes", name)

@@ -56,10 +56,9 @@ def train(arguments: Sequence[str]) -> None:
 
 def from_here(config: RunConfig) -> RunConfig:
     """The same with absolute paths, so that the run can be continued from any folder."""
-    root, description = (
-        None if path is None else str(Path(path).resolve()) for path in (config.data.root, config.data.description)
-    )
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, root=root, description=description))
+    given = {name: getattr(config.data, name) for name in ("root", "description", "labels")}
+    absolute = {name: str(Path(path).resolve()) for name, path in given.items() if path is not None}
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, **absolute))
 
 
 def report(scores: dict[str, Any], folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -11,34 +12,110 @@ from torch import Tensor
 
 from mtpsl.errors import UserError
 
-Regime = Literal["full", "one", "random"]
-REGIMES: tuple[Regime, ...] = ("full", "one", "random")
+Regime = Literal["full", "one", "random", "ratio", "semi", "file"]
+REGIMES: tuple[Regime, ...] = ("full", "one", "random", "ratio", "semi", "file")
+#: here images without any label are meant to be there: training keeps them
+WITH_UNLABELLED: tuple[Regime, ...] = ("semi", "file")
 
 
-def label_mask(available: Bool[Tensor, "n k"], regime: Regime | str, seed: int) -> Bool[Tensor, "n k"]:
+def label_mask(
+    available: Bool[Tensor, "n k"],
+    regime: Regime | str,
+    seed: int,
+    *,
+    ratio: Sequence[float] | None = None,
+    share: float | None = None,
+    allowed: Bool[Tensor, "n k"] | None = None,
+) -> Bool[Tensor, "n k"]:
     """Draw the labels that may be used; the same for the same seed, whatever the state of the global generator.
 
     Args:
         available: the labels that exist, an image per row and a task per column.
         regime: `full` keeps every label; `one` keeps one per image and balances the tasks: with every label available
             their counts differ by at most one; `random` keeps 1 to k - 1 per image, the number and then the subset
-            drawn uniformly (an image with fewer labels keeps those it has).
+            drawn uniformly (an image with fewer labels keeps those it has); `ratio` keeps one per image, so that the
+            tasks' counts follow `ratio`; `semi` keeps all labels of a `share` of the images and none of the others;
+            `file` keeps those of `allowed` that exist.
         seed: of the drawing.
+        ratio: a weight per column. With every label available the counts are exact: n times the weight's part of the
+            sum, rounded by largest remainder (equal remainders: the earlier column). Where labels are missing, images
+            with fewer choices choose first and the counts come as close as that allows. Weight 0 gives no label.
+        share: between 0 and 1. The number of images is `share` times n, rounded to the nearest, halves up; images
+            that have no label are not drawn. A larger share with the same seed keeps the images of a smaller one.
+        allowed: the labels that a list names (`mtpsl.data.splits` reads one).
 
-    The regimes are those of Li, Liu and Bilen, "Learning Multiple Dense Prediction Tasks from Partially Annotated
-    Data", CVPR 2022, section 4.
+    Raises:
+        UserError: an unknown regime, or a ratio or share that means nothing.
 
-    >>> label_mask(torch.ones(795, 3, dtype=torch.bool), "one", seed=0).sum(0)
+    The first three regimes are those of Li, Liu and Bilen, "Learning Multiple Dense Prediction Tasks from Partially
+    Annotated Data", CVPR 2022, section 4; `ratio` is that of their Tab. 13 and `semi` that of Tab. 14.
+
+    >>> everything = torch.ones(795, 3, dtype=torch.bool)
+    >>> label_mask(everything, "one", seed=0).sum(0)
     tensor([265, 265, 265])
+    >>> label_mask(everything, "ratio", seed=0, ratio=[1, 1, 3]).sum(0)
+    tensor([159, 159, 477])
     """
     generator = torch.Generator().manual_seed(seed)
     if regime == "full":
         return available.clone()
     if regime == "one":
-        return _one_each(available, generator)
+        return _one_each(available, generator, [0] * available.shape[1])
     if regime == "random":
         return _random_subsets(available, generator)
+    if regime == "ratio":
+        weights = check_ratio(ratio, [f"task {column + 1}" for column in range(available.shape[1])])
+        choices = available & torch.tensor([weight > 0 for weight in weights], dtype=torch.bool)
+        return _one_each(choices, generator, largest_remainder(int(choices.any(1).sum()), weights))
+    if regime == "semi":
+        return _whole_images(available, check_share(share), generator)
+    if regime == "file":
+        if allowed is None:
+            raise ValueError("label regime 'file' needs the argument `allowed`")
+        return available & allowed
     raise UserError(f"unknown label regime {regime!r}: known are {', '.join(REGIMES)}")
+
+
+def check_ratio(ratio: Sequence[float] | None, tasks: Sequence[str]) -> list[float]:
+    """The weights of a ratio.
+
+    Raises:
+        UserError: not one weight per task, a negative one, or none above zero.
+    """
+    weights = [float(weight) for weight in ratio or ()]
+    if len(weights) != len(tasks) or not all(0 <= weight < math.inf for weight in weights) or not any(weights):
+        found = f"[{','.join(f'{weight:g}' for weight in weights)}]"
+        raise UserError(
+            f"--data.ratio should hold a weight for each of {', '.join(tasks)} in this order, none negative and not "
+            f"all 0, as [{','.join(['1'] * len(tasks))}], not {found}"
+        )
+    return weights
+
+
+def check_share(share: float | None) -> float:
+    """The share of images with labels.
+
+    Raises:
+        UserError: it does not lie between 0 and 1.
+    """
+    if share is None or not 0 < share < 1:
+        raise UserError(f"--data.share should lie between 0 and 1 (neither of them), as 0.333, not {share}")
+    return float(share)
+
+
+def largest_remainder(count: int, weights: Sequence[float]) -> list[int]:
+    """Whole numbers that add up to `count` and follow the weights; equal remainders favour the earlier one.
+
+    >>> largest_remainder(2975, [1, 9])
+    [298, 2677]
+    """
+    parts = [weight / max(weights) for weight in weights]
+    exact = [count * part / sum(parts) for part in parts]
+    numbers = [math.floor(number) for number in exact]
+    by_remainder = sorted(range(len(weights)), key=lambda index: numbers[index] - exact[index])
+    for index in by_remainder[: count - sum(numbers)]:
+        numbers[index] += 1
+    return numbers
 
 
 def validate_for_training(
@@ -69,20 +146,29 @@ def validate_for_training(
         )
 
 
-def _one_each(available: Bool[Tensor, "n k"], generator: torch.Generator) -> Bool[Tensor, "n k"]:
+def _one_each(available: Bool[Tensor, "n k"], generator: torch.Generator, quotas: Sequence[int]) -> Bool[Tensor, "n k"]:
     count, tasks = available.shape
     mask = torch.zeros_like(available)
     order = torch.randperm(count, generator=generator)
     ties = torch.rand((count, tasks), generator=generator).tolist()
     # images with fewer choices go first, so that the others can even the counts out
     order = order[available[order].sum(1).argsort(stable=True)]
-    counts = [0] * tasks
+    excess = [-quota for quota in quotas]
     for row in order.tolist():
         choices = available[row].nonzero().flatten().tolist()
         if choices:
-            task = min(choices, key=lambda column: (counts[column], ties[row][column]))
-            counts[task] += 1
+            task = min(choices, key=lambda column: (excess[column], ties[row][column]))
+            excess[task] += 1
             mask[row, task] = True
+    return mask
+
+
+def _whole_images(available: Bool[Tensor, "n k"], share: float, generator: torch.Generator) -> Bool[Tensor, "n k"]:
+    order = torch.randperm(len(available), generator=generator)
+    order = order[available[order].any(1)]
+    kept = order[: math.floor(share * len(available) + 0.5)]
+    mask = torch.zeros_like(available)
+    mask[kept] = available[kept]
     return mask
 
 

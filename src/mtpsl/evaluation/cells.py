@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mtpsl.evaluation.compare import DELTA_MTL, HEADROOM, Block, Column, Row
 
 TITLES = {"miou": "mIoU", "rmse": "RMSE", "odsf": "odsF", "abs_err": "abs. error", "rel_err": "rel. error"}
+PUBLISHED = "published"
 TITLES |= {"mean_err": "mean error", "median_err": "median error", "delta_mtl": "ΔMTL"}
 
 
@@ -21,19 +22,37 @@ class Cell:
 
 def heading(block: Block) -> str:
     """What all rows of a block share."""
-    return f"{block.setting}: {', '.join(block.tasks)}"
+    return f"{f'{block.title}: ' if block.title else ''}{block.setting}: {', '.join(block.tasks)}"
 
 
 def heads_of(block: Block) -> list[str]:
-    """The names of a table's columns: label regime, method, number of seeds, scores with unit and direction."""
-    return ["labels", "method", "seeds", *map(_title, block.columns)]
+    """The names of a table's columns: label regime, method, number of seeds, scores with unit and direction.
+
+    A score that some row has a published number of is followed by a column for those.
+    """
+    heads = ["labels", "method", "seeds"]
+    for column in block.columns:
+        heads += [_title(column), *([PUBLISHED] if _is_published(block, column) else [])]
+    return heads
 
 
 def cells_of(block: Block) -> list[list[Cell]]:
     """A table's rows, with a cell for each of `heads_of`."""
-    columns = [_texts(block, column) for column in block.columns]
+    columns = []
+    for column in block.columns:
+        columns.append(_texts(block, column))
+        if _is_published(block, column):
+            columns.append([Cell(_signed(column, row.published.get(column, ""))) for row in block.rows])
     names = ([Cell(row.regime), Cell(row.method), Cell(_count(row))] for row in block.rows)
     return [[*name, *scores] for name, *scores in zip(names, *columns, strict=True)]
+
+
+def _is_published(block: Block, column: Column) -> bool:
+    return any(column in row.published for row in block.rows)
+
+
+def _signed(column: Column, printed: str) -> str:
+    return f"+{printed}" if column == DELTA_MTL and printed and printed[0] not in "+-" else printed
 
 
 def _texts(block: Block, column: Column) -> list[Cell]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
 from mtpsl.errors import UserError
-from mtpsl.evaluation.gains import FULL, SINGLE_TASK, SUPERVISED, Gains
+from mtpsl.evaluation.gains import FULL, SINGLE_TASK, SUPERVISED, Gains, is_supervised
 from mtpsl.evaluation.run_scores import RunScores, Setting, load_run, load_runs
 
 __all__ = ["Block", "Column", "Comparison", "Row", "Summary", "compare", "load_run"]
@@ -53,23 +53,28 @@ HEADROOM = Column(None, "share_of_headroom", "%", higher_is_better=True)
 
 @dataclass(frozen=True)
 class Row:
-    """One method with one label regime; a column that does not apply to it has no cell."""
+    """One method with one label regime; a column that does not apply to it has no cell.
+
+    `published` holds the numbers of a paper, as printed there (`layout.arrange`).
+    """
 
     method: str
     regime: str
     seeds: tuple[int, ...]
     cells: dict[Column, Summary]
+    published: dict[Column, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Block:
-    """The rows that can be compared: one setting, one set of tasks."""
+    """The rows that can be compared: one setting, one set of tasks; `title` stands before both in a heading."""
 
     setting: Setting
     tasks: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,11 +89,12 @@ class Comparison:
     commits: tuple[str, ...]
 
 
-def compare(paths: Sequence[Path]) -> Comparison:
+def compare(paths: Sequence[Path], *, networks_together: bool = False) -> Comparison:
     """Compare runs that differ in method, label regime or seed; what else differs puts them into separate blocks.
 
     Args:
         paths: run folders, or folders that hold run folders at any depth.
+        networks_together: put runs of different networks into one block; their labels tell them apart.
 
     Raises:
         UserError: a path holds no run, a run is broken, or two runs are the same but for their numbers.
@@ -96,6 +102,8 @@ def compare(paths: Sequence[Path]) -> Comparison:
     runs, notes = load_runs(paths)
     if not runs:
         raise UserError(f"no finished run to compare: {'; '.join(notes) or 'no folder was named'}")
+    if networks_together:
+        runs = _as_one_network(runs)
     _refuse_twins(runs)
     settings = list(dict.fromkeys(run.setting for run in runs))
     blocks = []
@@ -112,15 +120,29 @@ def compare(paths: Sequence[Path]) -> Comparison:
     )
 
 
+def _as_one_network(runs: Sequence[RunScores]) -> list[RunScores]:
+    """The same with the names of all networks as that of each."""
+    names = ", ".join(sorted({run.setting.network for run in runs}))
+    return [replace(run, setting=replace(run.setting, network=names)) for run in runs]
+
+
 def _refuse_twins(runs: Sequence[RunScores]) -> None:
     seen: dict[object, RunScores] = {}
+    objectives: dict[object, RunScores] = {}
     for run in runs:
-        key = (run.setting, run.objective, run.regime, run.seed, frozenset(run.tasks))
-        twin = seen.setdefault(key, run)
+        single = run.objective == SINGLE_TASK  # the baseline is one, whatever its label
+        place = (run.setting, SINGLE_TASK if single else run.method, run.regime, frozenset(run.tasks))
+        twin = seen.setdefault((place, run.seed), run)
         if twin is not run:
             raise UserError(
-                f"{twin.path} and {run.path} are both {run.objective}, {run.regime}, seed {run.seed} on {run.setting}: "
-                "name only one of them"
+                f"{twin.path} and {run.path} are both {run.method}, {run.regime}, seed {run.seed} on {run.setting}: "
+                "name only one of them, or train one with another --label"
+            )
+        other = objectives.setdefault(place, run)
+        if other.objective != run.objective:
+            raise UserError(
+                f"{other.path} and {run.path} are both labelled {run.method}, but one was trained with "
+                f"{other.objective}, the other with {run.objective}: compare them apart"
             )
 
 
@@ -140,19 +162,18 @@ def _block(setting: Setting, tasks: tuple[str, ...], runs: Sequence[RunScores]) 
     gains = Gains(singles)
     groups: dict[tuple[str, str], list[RunScores]] = defaultdict(list)
     for run in [*singles, *multitask]:
-        groups[run.objective, run.regime].append(run)
+        groups[run.method, run.regime].append(run)
     rows = []
-    for method, regime in sorted(groups, key=lambda name: _place(*name)):
-        group = groups[method, regime]
+    for (method, regime), group in sorted(groups.items(), key=lambda item: _place(item[1][0])):
         cells = {column: summary for column in columns if (summary := _summary(column, group))}
-        if method == SINGLE_TASK:
+        if group[0].objective == SINGLE_TASK:
             if multitask and {run.tasks[0] for run in group} == set(tasks):
                 cells[DELTA_MTL] = _of_baseline([cell for column, cell in cells.items() if column.primary])
         else:
             deltas = [delta for run in group if (delta := gains.delta(run)) is not None]
             if deltas:
                 cells[DELTA_MTL] = Summary.of(deltas)
-            shares = gains.shares(group, multitask) if regime != FULL and method != SUPERVISED else {}
+            shares = gains.shares(group, multitask) if regime != FULL and not is_supervised(group[0]) else {}
             if shares:
                 cells[HEADROOM] = Summary.of(list(shares.values()))
         rows.append(Row(method, regime, tuple(sorted({run.seed for run in group})), cells))
@@ -188,11 +209,11 @@ def _of_baseline(cells: Sequence[Summary]) -> Summary:
     return Summary(math.nan if undefined else 0.0, math.nan, min(cell.count for cell in cells))
 
 
-def _place(method: str, regime: str) -> tuple[object, ...]:
-    """Where a row stands: partial labels first; baselines, then other methods, then cross_task and its variants."""
+def _place(run: RunScores) -> tuple[object, ...]:
+    """Where its row stands: partial labels first; baselines, then other methods, then cross_task and its variants."""
     first = [SINGLE_TASK, SUPERVISED, "semi_supervised"]
-    rank = first.index(method) if method in first else 4 if method.startswith("cross_task") else 3
-    return (regime == FULL, regime, rank, method)
+    rank = first.index(run.objective) if run.objective in first else 4 if run.objective.startswith("cross_task") else 3
+    return (run.regime == FULL, run.regime, rank, run.objective, run.method != run.objective, run.method)
 
 
 def _headroom_note(regime: str, pairs: Sequence[tuple[float, float]]) -> str:

@@ -16,6 +16,11 @@ SINGLE_TASK = "stl"
 SUPERVISED = "supervised"
 
 
+def is_supervised(run: RunScores) -> bool:
+    """Whether it is the supervised baseline: that objective, under its own name (a weighting has a label)."""
+    return run.objective == SUPERVISED == run.method
+
+
 class Gains:
     """ΔMTL of runs of one setting against the single-task runs of the same label regime and seed.
 
@@ -49,7 +54,7 @@ class Gains:
             single = [task for task in run.tasks if math.isnan(baseline[task].value) or not baseline[task].value]
             why = [f"no score of {', '.join(cause)}"] if cause else []
             why += [f"single-task score of {', '.join(single)} absent or zero"] if single else []
-            self.note(f"{run.objective}, {run.regime}, seed {run.seed}: ΔMTL is not defined ({'; '.join(why)})")
+            self.note(f"{run.method}, {run.regime}, seed {run.seed}: ΔMTL is not defined ({'; '.join(why)})")
         return gain
 
     def shares(self, runs: Sequence[RunScores], multitask: Sequence[RunScores]) -> dict[int, float]:
@@ -74,7 +79,7 @@ class Gains:
         """ΔMTL of supervised training with the labels of `regime` and with all of them, for each seed that has both."""
         pairs = []
         for run in multitask:
-            if (run.objective, run.regime) == (SUPERVISED, regime):
+            if is_supervised(run) and run.regime == regime:
                 low, high = self.delta(run), self._supervised(run, FULL, multitask)
                 if low is not None and high is not None:
                     pairs.append((low, high))
@@ -86,9 +91,8 @@ class Gains:
             self.notes.append(text)
 
     def _supervised(self, like: RunScores, regime: str, multitask: Sequence[RunScores]) -> float | None:
-        wanted = (SUPERVISED, regime, like.seed)
         for run in multitask:
-            if (run.objective, run.regime, run.seed) == wanted:
+            if is_supervised(run) and (run.regime, run.seed) == (regime, like.seed):
                 return self.delta(run, like.regime)
         return None
 

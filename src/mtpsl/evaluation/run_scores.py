@@ -38,7 +38,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class RunScores:
-    """What was trained, and how well it does: `scores[task][metric]`; `primary[task]` names the metric that counts."""
+    """What was trained, and how well it does: `scores[task][metric]`; `primary[task]` names the metric that counts.
+
+    `label` is what tables call the method, by default the objective's name.
+    """
 
     path: Path
     setting: Setting
@@ -49,6 +52,12 @@ class RunScores:
     scores: dict[str, dict[str, Score]]
     primary: dict[str, str]
     commit: str = ""
+    label: str = ""
+
+    @property
+    def method(self) -> str:
+        """The name of the run's row in tables."""
+        return self.label or self.objective
 
     def primary_scores(self) -> dict[str, Score]:
         """One score per task."""
@@ -96,8 +105,9 @@ def load_run(path: Path) -> RunScores:
     for task in tasks:
         scores[task], primary[task] = _task_scores(content.inner("scores").inner(task))
     commit = run.content.get("commit")
+    label = run.get("label", str) if "label" in run.content else ""  # runs of the first version have none
     regime, seed = run.get("regime", str), run.get("seed", int)
-    return RunScores(path, setting, objective, regime, seed, tuple(tasks), scores, primary, str(commit or ""))
+    return RunScores(path, setting, objective, regime, seed, tuple(tasks), scores, primary, str(commit or ""), label)
 
 
 def load_runs(paths: Sequence[Path]) -> tuple[list[RunScores], list[str]]:

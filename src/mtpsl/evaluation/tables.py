@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mtpsl.errors import UserError
-from mtpsl.evaluation.cells import Cell, cells_of, heading, heads_of
-from mtpsl.evaluation.compare import Block, Comparison, Row
+from mtpsl.evaluation.cells import PUBLISHED, Cell, cells_of, heading, heads_of
+from mtpsl.evaluation.compare import Block, Comparison, Row, Summary
 
 Metrics = Literal["primary", "all"]
 
@@ -106,7 +106,14 @@ def _selected(comparison: Comparison, metrics: Metrics) -> Comparison:
     blocks = []
     for block in comparison.blocks:
         columns = tuple(column for column in block.columns if column.primary)
-        rows = (replace(row, cells={key: cell for key, cell in row.cells.items() if key.primary}) for row in block.rows)
+        rows = (
+            replace(
+                row,
+                cells={key: cell for key, cell in row.cells.items() if key.primary},
+                published={key: printed for key, printed in row.published.items() if key.primary},
+            )
+            for row in block.rows
+        )
         blocks.append(replace(block, columns=columns, rows=tuple(rows)))
     return replace(comparison, blocks=tuple(blocks))
 
@@ -157,12 +164,18 @@ def _latex(comparison: Comparison) -> str:
     return "\n".join([*lines, *(f"% {note}" for note in comparison.notes), ""])
 
 
-def _records(row: Row) -> list[dict[str, object]]:
-    """Every cell of a row in full precision, NaN as None."""
+def _records(block: Block, row: Row) -> list[dict[str, object]]:
+    """Every cell of a row in full precision, NaN as None; with what was published where a row of the block has it."""
+    published = any(other.published for other in block.rows)
     records = []
-    for column, cell in row.cells.items():
+    for column in block.columns:
+        if column not in row.cells and column not in row.published:
+            continue
+        cell = row.cells.get(column, Summary(math.nan, math.nan, 0))
         mean, std = (None if math.isnan(value) else value for value in (cell.mean, cell.std))
-        records.append({**asdict(column), "mean": mean, "std": std, "n": cell.count})
+        record: dict[str, object] = {**asdict(column), "mean": mean, "std": std, "n": cell.count}
+        printed = row.published.get(column)
+        records.append(record | ({PUBLISHED: None if printed is None else float(printed)} if published else {}))
     return records
 
 
@@ -172,9 +185,10 @@ def _csv(comparison: Comparison) -> str:
         setting = {**asdict(block.setting), "image_size": "x".join(map(str, block.setting.image_size))}
         for row in block.rows:
             names = {"tasks": " ".join(block.tasks), "regime": row.regime, "method": row.method}
-            lines += [setting | names | record for record in _records(row)]
+            lines += [setting | names | record for record in _records(block, row)]
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(lines[0]), lineterminator="\n")
+    fields = list(dict.fromkeys(name for line in lines for name in line))
+    writer = csv.DictWriter(text, fieldnames=fields, lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue()
@@ -184,10 +198,11 @@ def _json(comparison: Comparison) -> str:
     content = {name: getattr(comparison, name) for name in ("runs", "seeds", "epochs", "commits", "notes")}
     content["blocks"] = [
         {
+            **({"title": block.title} if block.title else {}),
             **asdict(block.setting),
             "tasks": block.tasks,
             "rows": [
-                {"regime": row.regime, "method": row.method, "seeds": row.seeds, "scores": _records(row)}
+                {"regime": row.regime, "method": row.method, "seeds": row.seeds, "scores": _records(block, row)}
                 for row in block.rows
             ],
             "notes": block.notes,

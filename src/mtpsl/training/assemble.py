@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
 
 from mtpsl.data.augment import Augmentation
 from mtpsl.data.folder import FolderDataset
-from mtpsl.data.labels import label_mask, validate_for_training
+from mtpsl.data.labels import WITH_UNLABELLED, check_ratio, label_mask, validate_for_training
 from mtpsl.data.partial import LabelledDataset, PartialDataset
 from mtpsl.data.scenes import ALL_TASKS, ScenesDataset
+from mtpsl.data.splits import read_split
 from mtpsl.errors import UserError
 from mtpsl.networks import NETWORKS, MultiTaskNetwork
 from mtpsl.objectives import OBJECTIVES, Objective
 from mtpsl.tasks import Task
 from mtpsl.training.config import RunConfig
 from mtpsl.training.settings import DataSettings
+from mtpsl.weighting import WEIGHTINGS, Weighting
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ def run_data(config: RunConfig) -> RunData:
 
     The label regime chooses among all tasks of the data set (`data.tasks`), so that runs for one, some or all of them
     see the same labels; what remains is restricted to the run's tasks and to images with a label for one of them.
+    The regimes `semi` and `file` may leave an image without any label: it stays, for objectives that learn from such.
 
     Raises:
         UserError: a task without labels, an image without any, unknown tasks.
@@ -67,23 +72,56 @@ def run_data(config: RunConfig) -> RunData:
             raise UserError(f"data.limit should be between 1 and {len(source.keys)} (all images), not {settings.limit}")
         order = torch.randperm(len(source.keys), generator=torch.Generator().manual_seed(label_seed))
         chosen = order[: settings.limit].sort().values
-    available = source.available[chosen]
-    validate_for_training(available, [source.keys[i] for i in chosen.tolist()], list(source.tasks))
-    regime = label_mask(available, settings.regime, label_seed)
+    keep_unlabelled = settings.regime in WITH_UNLABELLED
+    keys = [source.keys[i] for i in chosen.tolist()]
+    validate_for_training(source.available[chosen], keys, list(source.tasks), allow_unlabelled=keep_unlabelled)
     mask = torch.zeros_like(source.available)
-    mask[chosen] = regime
+    mask[chosen] = regime_labels(settings, source, chosen, label_seed)
+    unlabelled = chosen[~mask[chosen].any(1)]
     columns = torch.tensor([name in names for name in source.tasks])
     mask &= columns
     for column, name in enumerate(source.tasks):
         if name in names and not mask[:, column].any():
             raise UserError(
-                f"task {name!r} has no label left in split {settings.train_split!r}: add labels, "
-                "choose another data.regime, or leave it out with --tasks"
+                f"task {name!r} has no label left in split {settings.train_split!r}: "
+                f"{more_labels(settings)}, or leave it out with --tasks"
             )
-    train = PartialDataset(source, mask, cache=settings.cache).subset(mask.any(1).nonzero()[:, 0].tolist())
+    rows = mask.any(1)
+    rows[unlabelled] |= keep_unlabelled
+    train = PartialDataset(source, mask, cache=settings.cache).subset(rows.nonzero()[:, 0].tolist())
     held_out = open_split(settings, settings.val_split, names)
     validation = PartialDataset(held_out, held_out.available, cache=settings.cache)
     return RunData(source.name, [source.tasks[n] for n in source.tasks if n in names], train, validation)
+
+
+def regime_labels(
+    settings: DataSettings, source: LabelledDataset, chosen: Int[Tensor, " n"], seed: int
+) -> Bool[Tensor, "n k"]:
+    """The labels that the regime leaves to the chosen images.
+
+    Raises:
+        UserError: a ratio, share or list of labels that does not fit the data set.
+    """
+    names, ratio, allowed = list(source.tasks), None, None
+    if settings.ratio is not None:
+        order = list(dict.fromkeys(settings.tasks or names))
+        weights = dict(zip(order, check_ratio(settings.ratio, order), strict=True))
+        ratio = [weights[name] for name in names]
+    if settings.labels is not None:
+        split = read_split(settings.labels)
+        allowed = split.mask(source.keys, names, ignore_others=settings.tasks is not None)[chosen]
+    available = source.available[chosen]
+    return label_mask(available, settings.regime, seed, ratio=ratio, share=settings.share, allowed=allowed)
+
+
+def more_labels(settings: DataSettings) -> str:
+    """How to get labels for a task to which the regime leaves none."""
+    cures = {
+        "ratio": "give it a larger weight in --data.ratio",
+        "semi": "raise --data.share or choose another --data.label_seed",
+        "file": f"list images that have one in {settings.labels}",
+    }
+    return cures.get(settings.regime, "add labels, choose another data.regime")
 
 
 def build_network(config: RunConfig, tasks: list[Task]) -> MultiTaskNetwork:
@@ -102,6 +140,21 @@ def build_objective(config: RunConfig, tasks: list[Task], network: MultiTaskNetw
         return OBJECTIVES[config.objective](tasks, network, **config.objective_options)
     except ValueError as error:
         raise UserError(f"objective {config.objective}: {error}") from error
+
+
+def build_weighting(config: RunConfig, tasks: list[Task]) -> Weighting:
+    """The weighting of a run, in its initial state."""
+    if config.weighting == "gradnorm" and config.training.compile and config.weighting_options.get("layer") is None:
+        raise UserError(
+            "weighting gradnorm cannot see which layer tasks share last in a compiled network: name its weight with "
+            "--weighting.layer, e.g. decoder.0.3.weight for segnet"
+        )
+    try:
+        return WEIGHTINGS[config.weighting]([task.name for task in tasks], **config.weighting_options)
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(f"weighting {config.weighting}: {error}") from error
 
 
 def build_augmentation(config: RunConfig, tasks: list[Task]) -> Augmentation | None:

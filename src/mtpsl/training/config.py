@@ -1,10 +1,10 @@
-"""The configuration of a run: typed, from YAML and options, with the options of the chosen network and objective."""
+"""The configuration of a run: typed, from YAML and options, with the options of what is chosen by name."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,19 @@ from mtpsl.errors import UserError
 from mtpsl.networks import NETWORKS
 from mtpsl.objectives import OBJECTIVES
 from mtpsl.training.settings import DataSettings, TrainingSettings, names
+from mtpsl.weighting import WEIGHTINGS
 
 CHOICES: dict[str, tuple[Mapping[str, type], str, set[str]]] = {
-    "network": (NETWORKS, "segnet", {"out_channels"}),
+    "network": (NETWORKS, "segnet", {"out_channels", "in_channels"}),
     "objective": (OBJECTIVES, "cross_task", {"tasks", "network"}),
+    "weighting": (WEIGHTINGS, "uniform", {"tasks"}),
 }
 """Groups whose options depend on a name: the registry, the default, the arguments that the program supplies."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """All that defines a run; `network` and `objective` are a name and keyword arguments."""
+    """All that defines a run; `network`, `objective` and `weighting` are a name and keyword arguments."""
 
     data: DataSettings
     training: TrainingSettings
@@ -34,15 +36,26 @@ class RunConfig:
     objective: str
     objective_options: dict[str, Any]
     tasks: list[str] | None = None
+    label: str | None = None
+    weighting: str = "uniform"
+    weighting_options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def method(self) -> str:
+        """What the run is called in tables: its label, by default the objective's and the weighting's name."""
+        weighting = "" if self.weighting == "uniform" else f" + {self.weighting}"
+        return self.label or self.objective + weighting
 
     def to_dict(self) -> dict[str, Any]:
         """As written to config.yaml."""
         training = {name: plain(getattr(self.training, name)) for name in names(TrainingSettings)}
         return {
+            "label": self.label,
             "tasks": self.tasks,
             "data": {name: plain(getattr(self.data, name)) for name in names(DataSettings)},
             "network": {"name": self.network, **{k: plain(v) for k, v in self.network_options.items()}},
             "objective": {"name": self.objective, **{k: plain(v) for k, v in self.objective_options.items()}},
+            "weighting": {"name": self.weighting, **{k: plain(v) for k, v in self.weighting_options.items()}},
             "training": training,
         }
 
@@ -70,29 +83,41 @@ def parse_config(arguments: Sequence[str], stored: Mapping[str, Any], *, prog: s
     parser = make_parser(chosen, prog)
     try:
         values = parser.parse_args(["--config", yaml.safe_dump(base, sort_keys=False), *arguments])
-        groups = {key: dict(vars(values[key])) for key in ("data", "training", "network", "objective")}
+        groups = {key: dict(vars(values[key])) for key in ("data", "training", *CHOICES)}
         data, training = DataSettings(**groups["data"]), TrainingSettings(**groups["training"])
     except (jsonargparse.ArgumentError, ValueError, TypeError) as error:
         raise UserError(readable(error)) from error
     for group in CHOICES:
         groups[group].pop("name")
     return RunConfig(
-        data, training, chosen["network"], groups["network"], chosen["objective"], groups["objective"], values.tasks
+        data,
+        training,
+        chosen["network"],
+        groups["network"],
+        chosen["objective"],
+        groups["objective"],
+        values.tasks,
+        values.label,
+        chosen["weighting"],
+        groups["weighting"],
     )
 
 
 def make_parser(chosen: Mapping[str, str], prog: str) -> jsonargparse.ArgumentParser:
-    """The parser for one choice of network and objective."""
+    """The parser for one choice of network, objective and weighting."""
     parser = jsonargparse.ArgumentParser(
         prog=prog,
         exit_on_error=False,
         description=(
             "Train a network. RECIPE is a YAML file or the name of one that ships with the package (`mtpsl recipes` "
-            "lists them); every option below overrides it. The options of --network and --objective are those of the "
-            "chosen name: give the name together with --help to read about others."
+            "lists them); every option below overrides it. The options of --network, --objective and --weighting are "
+            "those of the chosen name: give the name together with --help to read about others."
         ),
     )
     parser.add_argument("--config", action="config", help="a YAML file (the same as RECIPE)")
+    parser.add_argument(
+        "--label", type=str | None, default=None, help="what tables call this run; by default its objective"
+    )
     parser.add_argument("--tasks", type=list[str] | None, default=None, help="tasks to train; by default all")
     parser.add_class_arguments(DataSettings, "data")
     for group, (registry, _, supplied) in CHOICES.items():
@@ -126,7 +151,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def expand(argument: str) -> str:
-    """`--objective` is short for `--objective.name`, likewise `--network`."""
+    """`--objective` is short for `--objective.name`, likewise `--network` and `--weighting`."""
     for group in CHOICES:
         if argument == f"--{group}" or argument.startswith(f"--{group}="):
             return argument.replace(f"--{group}", f"--{group}.name", 1)

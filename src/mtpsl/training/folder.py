@@ -131,8 +131,10 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError):
             commit = ""
         run = {
+            "label": config.method,
             "objective": config.objective,
-            "regime": config.data.regime,
+            "weighting": config.weighting,
+            "regime": config.data.regime_name,
             "seed": config.training.seed,
             "data": data,
             "tasks": [task.name for task in tasks],

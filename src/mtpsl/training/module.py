@@ -9,18 +9,20 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from mtpsl.data.augment import Augmentation
 from mtpsl.evaluation.evaluate import Evaluator, Scores
 from mtpsl.networks.network import MultiTaskNetwork
 from mtpsl.objectives import Objective
-from mtpsl.structures import Batch
+from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
 from mtpsl.training.settings import TrainingSettings
+from mtpsl.weighting import LossWeighting, Uniform, Weighting
 
 
 class TrainingModule(lightning.LightningModule):
-    """A network, its objective, and how they are optimized and validated.
+    """A network, its objective, the weighting of its losses, and how they are optimized and validated.
 
     Randomness of an epoch is a function of (seed, epoch, process), so that a resumed run repeats what an
     uninterrupted one does.
@@ -33,10 +35,13 @@ class TrainingModule(lightning.LightningModule):
         tasks: Sequence[Task],
         augmentation: Augmentation | None,
         settings: TrainingSettings,
+        weighting: Weighting | None = None,
     ) -> None:
         super().__init__()
         self.network, self.objective, self.settings = network, objective, settings
         self.tasks, self.augmentation = list(tasks), augmentation
+        self.weighting = weighting or Uniform([task.name for task in tasks])
+        self._step: tuple[Losses, Batch] | None = None
         self.evaluator = Evaluator(tasks)
         self.scores: Scores | None = None
         if settings.channels_last:
@@ -49,26 +54,45 @@ class TrainingModule(lightning.LightningModule):
         if self.current_epoch + 1 == self.settings.epochs:  # the last epoch is validated, whatever validate_every says
             self.trainer.check_val_every_n_epoch = 1
 
+    def on_train_batch_start(self, batch: Batch, index: int) -> None:
+        """Leave it to a weighting of gradients to average them over processes."""
+        self._own_synchronization()
+
+    def on_validation_start(self) -> None:
+        """Validate with the first process' statistics of norms."""
+        self._own_synchronization()
+
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """The sum of all losses on an augmented batch."""
+        """What to minimize on an augmented batch."""
         batches = float(self.trainer.num_training_batches)
         self.objective.set_progress((self.current_epoch + index / batches) / self.settings.epochs)
         if self.augmentation is not None:
             batch = self.augmentation(batch)
         losses = self.objective(self.network, self._formatted(batch))
+        self._step = (losses, batch)
         total = losses.total()
         values = {"loss": total, **{f"loss/{n}": x for n, x in {**losses.tasks, **losses.auxiliary}.items()}}
         for name, value in values.items():
-            self.log(
-                name,
-                value.detach(),
-                prog_bar=name == "loss",
-                on_step=False,
-                on_epoch=True,
-                batch_size=len(batch),
-                sync_dist=self.trainer.world_size > 1,
-            )
+            self._log_mean(name, value, len(batch))
+        if isinstance(self.weighting, LossWeighting):
+            return self.weighting.total(losses, self.network, batch)
         return total
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Gradients of the last step's losses; Lightning has divided `loss` by the number of batches of a step."""
+        assert self._step is not None
+        (losses, batch), self._step = self._step, None
+        if isinstance(self.weighting, LossWeighting):
+            super().backward(loss, *args, **kwargs)
+        else:
+            scale = 1 / self.trainer.accumulate_grad_batches
+            self.weighting.backward(losses, self.network, batch, others=self.objective.parameters(), scale=scale)
+        for task, weight in self.weighting.weights.items():
+            self._log_mean(f"weight/{task}", weight, len(batch))
+
+    def on_train_epoch_end(self) -> None:
+        """Let weights change that do so once per epoch."""
+        self.weighting.end_epoch()
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Count a batch."""
@@ -86,7 +110,7 @@ class TrainingModule(lightning.LightningModule):
         """Adam with a schedule per epoch; an objective's groups may have their own."""
         settings = self.settings
         groups: list[dict[str, Any]] = [{"params": list(self.network.parameters()), "lr": settings.lr}]
-        groups += self.objective.parameter_groups(settings.lr)
+        groups += [*self.objective.parameter_groups(settings.lr), *self.weighting.parameter_groups(settings.lr)]
         schedules = [schedule(settings, group.pop("halve_every", None)) for group in groups]
         optimizer = torch.optim.Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay)
         return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, schedules)}
@@ -94,6 +118,24 @@ class TrainingModule(lightning.LightningModule):
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch without waiting for it."""
         return batch.to(device, non_blocking=True)
+
+    def _own_synchronization(self) -> None:
+        """Let DistributedDataParallel keep buffers the same, but not average gradients that are weighed by hand."""
+        model = self.trainer.strategy.model
+        if isinstance(model, DistributedDataParallel) and not isinstance(self.weighting, LossWeighting):
+            model.require_backward_grad_sync, model.require_forward_param_sync = False, True
+
+    def _log_mean(self, name: str, value: Tensor, count: int) -> None:
+        """Log the mean over the epoch's images."""
+        self.log(
+            name,
+            value.detach(),
+            prog_bar=name == "loss",
+            on_step=False,
+            on_epoch=True,
+            batch_size=count,
+            sync_dist=self.trainer.world_size > 1,
+        )
 
     def _formatted(self, batch: Batch) -> Batch:
         if not self.settings.channels_last:

@@ -26,6 +26,7 @@ from mtpsl.training.assemble import (
     build_augmentation,
     build_network,
     build_objective,
+    build_weighting,
     check_image_size,
     run_data,
 )
@@ -36,6 +37,7 @@ from mtpsl.training.memory import keep_freed_memory
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.pictures import draw_pictures
 from mtpsl.training.quiet import quiet_lightning
+from mtpsl.weighting import Weighting
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,17 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
         for dataset, name in ((data.train, "training"), (data.validation, "validation")):
             preload(dataset, f"reading {len(dataset)} {name} images", progress)
     objective = build_objective(config, data.tasks, network)
+    weighting = build_weighting(config, data.tasks)
     augmentation = build_augmentation(config, data.tasks)
     if resume:
         checkpoint = folder.checkpoint if folder.checkpoint.exists() else None
         if checkpoint:
-            load_weights(folder, folder.load_checkpoint(), data.tasks, network, objective)
+            load_weights(folder, folder.load_checkpoint(), data.tasks, network, objective, weighting)
     else:
         checkpoint = None
         if main:
             folder.create(config, data.tasks)
-    module = TrainingModule(network, objective, data.tasks, augmentation, config.training)
+    module = TrainingModule(network, objective, data.tasks, augmentation, config.training, weighting)
     history = History(
         folder,
         lambda module, epoch: folder.write_scores(
@@ -94,6 +97,8 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
     if config.training.compile:
+        if weighting.retains_graph:
+            torch._functorch.config.donated_buffer = False
         network.compile()
     try:
         trainer.fit(module, datamodule=Loaders(config, data), ckpt_path=checkpoint, weights_only=True)
@@ -196,12 +201,17 @@ def make_trainer(config: RunConfig, folder: RunFolder, callbacks: list[Callback]
 
 
 def load_weights(
-    folder: RunFolder, checkpoint: dict[str, Any], tasks: list[Task], network: MultiTaskNetwork, objective: Objective
+    folder: RunFolder,
+    checkpoint: dict[str, Any],
+    tasks: list[Task],
+    network: MultiTaskNetwork,
+    objective: Objective,
+    weighting: Weighting | None = None,
 ) -> None:
-    """Fill network and objective from a checkpoint.
+    """Fill network, objective and, where it is needed, weighting from a checkpoint.
 
     Raises:
-        UserError: it is of another task list, network or objective.
+        UserError: it is of another task list, network, objective or weighting.
     """
     heads = {key.split(".")[2]: None for key in checkpoint["state_dict"] if key.startswith("network.heads.")}
     names = [task.name for task in tasks]
@@ -213,6 +223,8 @@ def load_weights(
     try:
         network.load_state_dict(part(checkpoint["state_dict"], "network."))
         objective.load_state_dict(part(checkpoint["state_dict"], "objective."))
+        if weighting is not None:
+            weighting.load_state_dict(part(checkpoint["state_dict"], "weighting."))
     except RuntimeError as error:
         detail = str(error).splitlines()[-1].strip()
         raise UserError(f"{folder.checkpoint} does not fit {folder.config}: {detail}") from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from fractions import Fraction
+from pathlib import Path
 from typing import Literal
 
 
@@ -17,7 +19,12 @@ class DataSettings:
         description: its dataset.yaml; by default the one in `root`.
         size: height and width to resize to; by default the images' own.
         regime: which of the labels that exist may be used: `full` all, `one` one per image, `random` 1 to K-1 per
-            image.
+            image, `ratio` one per image in unequal shares, `semi` all labels of some images and none of the others,
+            `file` those that a file lists.
+        ratio: weight of each task's share of the images, in the order of `data.tasks` or else of the data set
+            (regime `ratio`): [1,9] gives the second task nine times as many images as the first.
+        share: share of the images that keep their labels, between 0 and 1 (regime `semi`).
+        labels: list of the labels that may be used: .csv, .yaml, or a published .pth or .npy (regime `file`).
         label_seed: seed of the regime; by default the run's seed.
         tasks: the tasks among which the regime chooses; by default all of the data set.
         train_split: name of the training split.
@@ -33,7 +40,10 @@ class DataSettings:
     root: str | None = None
     description: str | None = None
     size: tuple[int, int] | None = None
-    regime: Literal["full", "one", "random"] = "full"
+    regime: Literal["full", "one", "random", "ratio", "semi", "file"] = "full"
+    ratio: list[float] | None = None
+    share: float | None = None
+    labels: str | None = None
     label_seed: int | None = None
     tasks: list[str] | None = None
     train_split: str = "train"
@@ -43,6 +53,40 @@ class DataSettings:
     scenes_val: int = 60
     workers: int = 0
     cache: bool = True
+
+    def __post_init__(self) -> None:
+        for regime, option, example in (
+            ("ratio", "ratio", "[1,9]"),
+            ("semi", "share", "0.333"),
+            ("file", "labels", "FILE"),
+        ):
+            given = getattr(self, option) is not None
+            if given and self.regime != regime:
+                raise ValueError(
+                    f"data.{option} belongs to data.regime {regime}, not to {self.regime}: choose that regime, or "
+                    f"switch the option off with --data.{option} null"
+                )
+            if not given and self.regime == regime:
+                raise ValueError(f"data.regime {regime} needs data.{option}: give e.g. --data.{option} {example}")
+        if self.share is not None and not 0 < self.share < 1:
+            raise ValueError(f"data.share should lie between 0 and 1 (neither of them), as 0.333, not {self.share}")
+
+    @property
+    def regime_name(self) -> str:
+        """The label regime with what tells it from others of its kind.
+
+        >>> DataSettings(regime="ratio", ratio=[1, 9]).regime_name, DataSettings(regime="semi", share=0.333).regime_name
+        ('ratio 1:9', 'semi 1/3')
+        """
+        if self.ratio is not None:
+            return f"ratio {':'.join(f'{weight:g}' for weight in self.ratio)}"
+        if self.share is not None:
+            fraction = Fraction(self.share).limit_denominator(10)  # 0.333 is written for 1/3
+            exact = 0 < fraction < 1 and abs(fraction - self.share) < 5e-4
+            return f"semi {fraction if exact else f'{self.share:g}'}"
+        if self.labels is not None:
+            return f"file {Path(self.labels).name}"
+        return self.regime
 
 
 @dataclass(frozen=True)

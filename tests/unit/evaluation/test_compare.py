@@ -235,3 +235,51 @@ def test_unfinished_runs_alone_are_refused_by_name(tmp_path: Path):
     with pytest.raises(UserError, match="no finished run to compare") as caught:
         compare([tmp_path])
     assert str(folder) in str(caught.value)
+
+
+def test_rows_are_named_by_labels_and_the_baselines_are_found_by_objective(tmp_path: Path):
+    write_singles(tmp_path)
+    write_pair(tmp_path / "a", "supervised", (22, 0.5), (25, 0.4))
+    write_pair(tmp_path / "b", "supervised", (24, 0.5), (30, 0.4), label="mgda")
+    write_pair(tmp_path / "c", "supervised", (24, 0.5), (30, 0.36), regime="full")
+    (block,) = compare([tmp_path]).blocks
+    assert [(row.regime, row.method) for row in block.rows] == [
+        *(("one", method) for method in ("stl", "supervised", "mgda")),
+        ("full", "supervised"),
+    ]
+    # supervised gains +5 and 0, with all labels +10 and +15; mgda, though trained with its objective, goes to +10, +10
+    assert numbers(block, "mgda", "share_of_headroom") == approximately((100 + 200 / 3) / 2, 100 / 3 / math.sqrt(2), 2)
+    assert HEADROOM not in row(block, "supervised").cells
+
+
+def test_a_label_does_not_hide_a_second_baseline(tmp_path: Path):
+    write_run(tmp_path / "a", "stl", {"depth": 0.5}, label="short")
+    write_run(tmp_path / "b", "stl", {"depth": 0.6}, label="long")
+    with pytest.raises(UserError, match="are both long, one, seed 0"):
+        compare([tmp_path])
+
+
+def test_two_runs_of_one_label_are_refused_and_another_label_is_the_cure(tmp_path: Path):
+    write_run(tmp_path / "a", "supervised", {"depth": 0.5}, label="ours")
+    write_run(tmp_path / "b", "supervised", {"depth": 0.6}, label="ours")
+    with pytest.raises(UserError, match=r"are both ours, one, seed 0 on rooms .* another --label"):
+        compare([tmp_path])
+
+
+def test_one_label_for_two_objectives_is_refused(tmp_path: Path):
+    write_run(tmp_path, "supervised", {"depth": 0.5}, label="ours")
+    write_run(tmp_path, "cross_task", {"depth": 0.6}, label="ours", seed=1)
+    with pytest.raises(
+        UserError, match="both labelled ours, but one was trained with cross_task, the other with supervised"
+    ):
+        compare([tmp_path])
+
+
+def test_networks_can_stand_in_one_block_and_share_the_baseline(tmp_path: Path):
+    write_singles(tmp_path, {"segmentation": (20.0,), "depth": (0.5,)})
+    write_pair(tmp_path / "a", "supervised", (22, 0.5))
+    write_pair(tmp_path / "b", "supervised", (24, 0.5), label="mtan", network="mtan")
+    assert len(compare([tmp_path]).blocks) == 2
+    (block,) = compare([tmp_path], networks_together=True).blocks
+    assert block.setting.network == "mtan, segnet"
+    assert cell(block, "mtan", "delta_mtl").mean == pytest.approx(10)

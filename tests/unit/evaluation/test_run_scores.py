@@ -26,6 +26,15 @@ def test_a_run_is_read_as_written(tmp_path: Path):
     assert run.primary_scores()["segmentation"] == Score(25.0, "%", True)
 
 
+def test_a_label_is_the_name_in_tables_and_runs_without_one_have_their_objectives(tmp_path: Path):
+    plain, named = (
+        write_run(tmp_path, "supervised", THREE),
+        write_run(tmp_path, "supervised", THREE, seed=1, label="mgda"),
+    )
+    assert (load_run(plain).method, load_run(named).method) == ("supervised", "mgda")
+    assert load_run(named).objective == "supervised"
+
+
 @pytest.mark.parametrize("written", [None, math.nan, math.inf])
 def test_a_score_that_is_no_number_is_nan(tmp_path: Path, written: float | None):
     folder = write_run(tmp_path, "supervised", THREE)
@@ -71,6 +80,7 @@ BROKEN = {
     "run: seed should be a whole number, but is '0'": _set("run", "seed", to="0"),
     "run: seed should be a whole number, but is True": _set("run", "seed", to=True),
     "run: regime should be text, but is absent": lambda content: content["run"].pop("regime"),
+    "run: label should be text, but is 3": _set("run", "label", to=3),
     "split should be text, but is 3": _set("split", to=3),
     "run should be an object, but is []": _set("run", to=[]),
     "image_size should be [height, width], not [96]": _set("run", "image_size", to=[96]),

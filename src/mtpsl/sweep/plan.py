@@ -1,0 +1,201 @@
+"""From a table to its runs, each with a complete configuration, checked before anything trains."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from mtpsl.errors import UserError
+from mtpsl.sweep.table import Method, Regime, Table, merged
+from mtpsl.training.assemble import open_split
+from mtpsl.training.config import CHOICES, RunConfig, argument_value, expand, parse_config
+from mtpsl.training.settings import DataSettings
+
+OWNED = {
+    "--objective.name": "methods",
+    "--weighting.name": "methods",
+    "--label": "methods",
+    "--data.regime": "regimes",
+    "--training.seed": "seeds",
+}
+"""Options of a run that a sweep gives itself, and the key of the table that they come from."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run of the matrix; `name` is `regime/label/seed`, with the task of a single-task run behind."""
+
+    name: str
+    method: Method
+    regime: Regime
+    config: RunConfig
+
+
+def plan_runs(table: Table, words: Sequence[str] = (), seeds: Sequence[int] | None = None) -> list[PlannedRun]:
+    """Every run of a table, in its order: regimes, in them methods, in them seeds.
+
+    Args:
+        table: the matrix.
+        words: options for all runs as `mtpsl train` takes them; those of a network, objective or weighting reach the
+            methods that have them.
+        seeds: instead of the table's.
+
+    Raises:
+        UserError: an option is unknown or has a wrong value; the method that it is in is named.
+    """
+    words = [expand(word) for word in words]
+    for option, key in OWNED.items():
+        if argument_value(words, option) is not None:
+            raise UserError(f"{option} differs between the runs of a sweep: set it under `{key}` in {table.path}")
+    _refuse_unknown_regimes(table)
+    runs: list[PlannedRun] = []
+    for regime in table.regimes:
+        for method in table.methods:
+            if method.regimes is not None and not set(method.regimes) & _names(regime):
+                continue
+            try:
+                one = _configured(table, method, regime, words)
+                for seed in table.seeds if seeds is None else seeds:
+                    config = replace(one, training=replace(one.training, seed=seed))
+                    runs += [PlannedRun(_name(c), method, regime, c) for c in _expanded(config)]
+            except UserError as error:
+                raise UserError(f"{table.path}: method {method.name!r}: {error}") from error
+    _refuse_useless_options(table)
+    _refuse_twins(runs, table)
+    return runs
+
+
+def select_runs(runs: Sequence[PlannedRun], pattern: str | None) -> list[PlannedRun]:
+    """The runs whose name begins with the pattern's parts, in which `*` stands for anything: `one/cross*`, `*/*/0`.
+
+    Raises:
+        UserError: there are none.
+    """
+    if pattern is None:
+        return list(runs)
+    parts = pattern.strip("/").split("/")
+
+    def fits(name: str) -> bool:
+        found = name.split("/")
+        return len(found) >= len(parts) and all(map(fnmatchcase, found, parts))
+
+    if not (chosen := [run for run in runs if fits(run.name)]):
+        raise UserError(f"--only {pattern} fits no run: they are called {', '.join(run.name for run in runs)}")
+    return chosen
+
+
+def _configured(table: Table, method: Method, regime: Regime, words: Sequence[str]) -> RunConfig:
+    """A method's options: the table's, the method's over them, the command line's over both."""
+    own = {"label": method.label, "data": regime.options}
+    stored = merged(merged(table.options, method.options), own)
+    for group, cls in _chosen(table, method).items():
+        shared = {k: v for k, v in table.options.get(group, {}).items() if k in ("name", *_options(cls, group))}
+        stored[group] = merged(shared, method.options.get(group, {}))
+        words = _only_known(words, group, cls)
+    return parse_config(words, stored, prog="mtpsl sweep")
+
+
+def _chosen(table: Table, method: Method) -> dict[str, type | None]:
+    """The class that a method uses in each group; None for an unknown name, which parsing refuses."""
+    classes = {}
+    for group, (registry, default, _) in CHOICES.items():
+        shared, own = (options.get(group, {}).get("name") for options in (table.options, method.options))
+        classes[group] = registry.get(own or shared or default)
+    return classes
+
+
+def _options(cls: type | None, group: str) -> list[str]:
+    known = [] if cls is None else list(inspect.signature(cls).parameters)
+    return [name for name in known if name not in CHOICES[group][2]]
+
+
+def _only_known(words: Sequence[str], group: str, cls: type | None) -> list[str]:
+    """Without the options of a group that some choice in its registry has, but not this one."""
+    elsewhere = {name for other in CHOICES[group][0].values() for name in _options(other, group)}
+    foreign = elsewhere - set(_options(cls, group))
+    kept, skip = [], False
+    for index, word in enumerate(words):
+        option, equals, _ = word.partition("=")
+        if skip:
+            skip = False
+        elif option.startswith(f"--{group}.") and option.split(".")[1] in foreign:
+            skip = not equals and index + 1 < len(words)
+        else:
+            kept.append(word)
+    return kept
+
+
+def _expanded(config: RunConfig) -> Iterable[RunConfig]:
+    """A single-task baseline as one run per task."""
+    if config.objective != "stl":
+        return [config]
+    data = config.data
+    tasks = config.tasks or data.tasks or list(open_split(data, data.train_split, None).tasks)
+    return [replace(config, tasks=[task], objective_options=_of_task(config.objective_options, task)) for task in tasks]
+
+
+def _of_task(options: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """An objective's options with the weight of one task only."""
+    weights = options.get("task_weights")
+    return (
+        dict(options) if not weights else {**options, "task_weights": {k: v for k, v in weights.items() if k == task}}
+    )
+
+
+def _name(config: RunConfig) -> str:
+    parts = [config.data.regime_name, config.method, str(config.training.seed)]
+    return "/".join(map(slug, [*parts, *(config.tasks or [] if config.objective == "stl" else [])]))
+
+
+def slug(text: str) -> str:
+    """A name for a folder.
+
+    >>> slug("cross_task (w/o reg)")
+    'cross_task_w_o_reg'
+    """
+    return re.sub(r"[^\w.+-]+", "_", text).strip("_.") or "_"
+
+
+def _names(regime: Regime) -> set[str]:
+    """What a method may call a regime: `ratio`, or `ratio 1:9` where there are several."""
+    try:
+        full = DataSettings(**regime.options).regime_name
+    except (ValueError, TypeError):  # said again, with its place, when the options are parsed
+        full = regime.options["regime"]
+    return {regime.options["regime"], full}
+
+
+def _refuse_unknown_regimes(table: Table) -> None:
+    known = [name for regime in table.regimes for name in sorted(_names(regime))]
+    for method in table.methods:
+        for name in method.regimes or ():
+            if name not in known:
+                raise UserError(
+                    f"{table.path}: method {method.name!r}: regime {name!r} is not among the table's: "
+                    f"{', '.join(dict.fromkeys(known))}"
+                )
+
+
+def _refuse_useless_options(table: Table) -> None:
+    """Shared options of an objective, network or weighting have to reach some method."""
+    for group in CHOICES:
+        used: set[str] = {"name"}
+        for method in table.methods:
+            used |= set(_options(_chosen(table, method)[group], group))
+        shared: Mapping[str, Any] = table.options.get(group, {})
+        for option in shared:
+            if option not in used:
+                raise UserError(f"{table.path}: options: no method has {group}.{option}")
+
+
+def _refuse_twins(runs: Sequence[PlannedRun], table: Table) -> None:
+    seen: dict[str, PlannedRun] = {}
+    for run in runs:
+        if seen.setdefault(run.name.lower(), run) is not run:
+            raise UserError(
+                f"{table.path}: two methods or regimes give runs {run.name}: give one of them another label"
+            )

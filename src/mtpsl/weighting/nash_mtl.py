@@ -1,0 +1,51 @@
+"""Multi-task learning as a bargaining game."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torchjd.aggregation import NashMTL as Bargaining
+
+from mtpsl.weighting.gradient import GradientWeighting, need
+
+
+class NashMTL(GradientWeighting):
+    """The step that the tasks agree on when they bargain for it.
+
+    Navon, Shamsian, Achituve, Maron, Kawaguchi, Chechik, Fetaya: Multi-Task Learning as a Bargaining Game, ICML 2022,
+    Algorithm 1, through TorchJD. Each solution starts from the last one of the same tasks' weights. Needs cvxpy and
+    ecos, which is under the GPL.
+
+    Args:
+        tasks: the tasks' names.
+        max_norm: longer steps are shortened to this length; 0 for none.
+        optim_niter: steps of the solver.
+    """
+
+    averages = False
+    alpha: Float[Tensor, " k"]
+
+    def __init__(self, tasks: Sequence[str], *, max_norm: float = 1.0, optim_niter: int = 20) -> None:
+        super().__init__(tasks)
+        need("nash_mtl", ["cvxpy", "ecos"], "solvers")
+        self.max_norm, self.optim_niter = max_norm, optim_niter
+        self.register_buffer("alpha", torch.ones(len(tasks)))
+        self._bargaining: dict[int, Bargaining] = {}
+
+    def task_weights(self, gramian: Float[Tensor, "m m"], tasks: Sequence[int]) -> Float[Tensor, " m"]:
+        """Weights of a sum."""
+        count = len(tasks)
+        if count not in self._bargaining:  # it compiles its problem for a number of tasks
+            self._bargaining[count] = Bargaining(count, max_norm=self.max_norm, optim_niter=self.optim_niter)
+        solver = self._bargaining[count].weighting
+        solver.prvs_alpha = self.alpha[tasks].cpu().numpy()
+        values, vectors = torch.linalg.eigh(gramian)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about how the problem is written, and its solver
+            weights = solver(vectors * values.clamp(min=0).sqrt())  # a matrix with these inner products serves
+        self.alpha[tasks] = torch.as_tensor(solver.prvs_alpha, dtype=self.alpha.dtype, device=self.alpha.device)
+        return weights

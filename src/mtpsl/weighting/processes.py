@@ -1,0 +1,35 @@
+"""The same numbers in every process."""
+
+from __future__ import annotations
+
+from jaxtyping import Bool, Float
+from torch import Tensor, distributed
+
+
+def several() -> bool:
+    """Whether this is one of several training processes."""
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+
+
+def mean_over_processes(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The mean of every process' `x`, written into it."""
+    if several():
+        distributed.all_reduce(x)
+        x /= distributed.get_world_size()
+    return x
+
+
+def any_process(flags: Bool[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+    """True where it is true in any process."""
+    if not several():
+        return flags
+    counts = flags.float()  # not every backend reduces bool
+    distributed.all_reduce(counts)
+    return counts > 0
+
+
+def of_first_process(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The first process' `x`, written into every other's."""
+    if several():
+        distributed.broadcast(x, 0)
+    return x
