@@ -57,7 +57,7 @@ def train(arguments: Sequence[str]) -> None:
 def from_here(config: RunConfig) -> RunConfig:
     """The same with absolute paths, so that the run can be continued from any folder."""
     given = {name: getattr(config.data, name) for name in ("root", "description", "labels")}
-    absolute = {name: str(Path(path).resolve()) for name, path in given.items() if path is not None}
+    absolute: dict[str, Any] = {name: str(Path(path).resolve()) for name, path in given.items() if path is not None}
     return dataclasses.replace(config, data=dataclasses.replace(config.data, **absolute))
 
 
