@@ -1,0 +1,65 @@
+"""What the processes of a test train; it imports little, since every process starts with it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, distributed, nn
+
+from builders import batch, tasks
+from mtpsl.objectives import Supervised
+from mtpsl.structures import Batch, Output
+from mtpsl.weighting import WEIGHTINGS, GradientWeighting
+
+KINDS = [task.name for task in tasks()]
+UNEVEN = [[("segmentation",), ("depth", "segmentation"), (), ("normals",)], [("depth",), (), (), ()], [(), (), (), ()]]
+"""The labels of three steps of four images; the first process sees the first two of each, the second the others."""
+CHOSEN = ["uniform", "uncertainty", "dwa", "gradnorm", "mgda", "pcgrad", "upgrad"]
+
+
+class Tiny(nn.Module):
+    """A network without a norm, whose statistics would differ between processes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 8, 3, padding=1), nn.Tanh())
+        self.heads = nn.ModuleDict({task.name: nn.Conv2d(8, task.out_channels, 1) for task in tasks()})
+
+    def forward(self, images: Tensor) -> Output:
+        x = self.body(images)
+        return Output({name: head(x) for name, head in self.heads.items()}, [x])
+
+
+def part(data: Batch, rows: slice) -> Batch:
+    targets = {name: x[rows] for name, x in data.targets.items()}
+    return Batch(data.keys[rows], data.images[rows], targets, {name: x[rows] for name, x in data.valid.items()})
+
+
+def train(name: str, rows: slice) -> list[Tensor]:
+    """Network and weighting after three epochs of three steps each."""
+    torch.manual_seed(0)
+    network = Tiny()
+    objective, weighting = Supervised(tasks(), network), WEIGHTINGS[name](KINDS)
+    groups = [{"params": list(network.parameters()), "lr": 0.3}, *weighting.parameter_groups(0.1)]
+    optimizer = torch.optim.SGD(groups)
+    parameters = [p for group in groups for p in group["params"]]
+    for epoch in range(3):
+        torch.manual_seed(epoch + 100 * (rows.start or 0))  # processes draw differently, as in a run
+        for labels in UNEVEN:
+            data = part(batch(labels, (8, 16)), rows)
+            optimizer.zero_grad()
+            weighting.backward(objective(network, data), network, data)
+            if not isinstance(weighting, GradientWeighting) and distributed.is_initialized():
+                for parameter in parameters:  # what DistributedDataParallel does
+                    if parameter.grad is not None:
+                        distributed.all_reduce(parameter.grad)
+                        parameter.grad /= 2
+            optimizer.step()
+        weighting.end_epoch()
+    return [x.detach().clone() for x in [*network.parameters(), *weighting.state_dict().values()]]
+
+
+def process(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    torch.save({name: train(name, slice(2 * rank, 2 * rank + 2)) for name in CHOSEN}, f"{folder}/{rank}.pt")
+    distributed.destroy_process_group()
