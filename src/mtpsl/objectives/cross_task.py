@@ -47,9 +47,9 @@ class CrossTaskConsistency(JointSpace):
             makes all ordered pairs).
         pairs: `all` pairs of tasks, or `auto`: only those found related after the first part of the training
             (`PairRelations`; not in the paper, which names modelling all pairs as its limitation).
-        decide_at: share of the training after which `auto` decides.
-        min_gain: how much nearer than another image's label, as a share of the distance, the image's own label has to
-            be for `auto` to keep a pair.
+        decide_at: share of the training before which `auto` does not decide; it also waits for a clear gain.
+        min_gain: smallest gain of a pair that `auto` keeps, as a share of the strongest pair's; the gain is how much
+            nearer than another image's label the image's own label is, as a share of the distance.
         max_pairs: at most so many pairs per image and step, drawn anew each time and weighted to the same expected
             loss: the cost of a step does not grow with the number of tasks.
         balance: scale what the term asks of each task's predictions to the size of what the task's labels ask, times
@@ -76,7 +76,7 @@ class CrossTaskConsistency(JointSpace):
         labelled_pairs: bool = False,
         pairs: Literal["all", "auto"] = "all",
         decide_at: float = 0.2,
-        min_gain: float = 0.25,
+        min_gain: float = 0.5,
         max_pairs: int | None = None,
         balance: bool = False,
         task_weights: Mapping[str, float] | None = None,

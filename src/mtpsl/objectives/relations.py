@@ -9,6 +9,9 @@ from torch import Tensor, distributed, nn
 from mtpsl.objectives.mapping import cosine_distance
 from mtpsl.objectives.pairs import PairPlan
 
+CLEAR = 0.4
+"""Gain of the strongest pair from which on gains are compared."""
+
 
 class PairRelations(nn.Module):
     """How much nearer a prediction is, in the joint space of its pair, to its own image's label than to another's.
@@ -23,7 +26,7 @@ class PairRelations(nn.Module):
 
     Args:
         num_tasks: the number of tasks.
-        threshold: the smallest gain, in both directions, of a related pair.
+        threshold: the smallest gain, in both directions, of a related pair, as a share of the strongest pair's.
         decay: how much of the sums a batch leaves.
     """
 
@@ -57,14 +60,20 @@ class PairRelations(nn.Module):
         """1 - d(matched) / d(mismatched), source by row and target by column; NaN where nothing was measured."""
         return 1 - self.matched / self.mismatched
 
-    def decide(self) -> Bool[Tensor, "k k"]:
-        """Settle from now on which pairs are related; a pair that was never measured stays."""
+    def decide(self) -> None:
+        """Settle from now on which pairs are related, once the strongest relation is clear.
+
+        Before that all gains are near zero and their differences noise. A pair that was never measured stays.
+        """
+        matched, mismatched = self.matched.clone(), self.mismatched.clone()
         if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(self.matched)
-            distributed.all_reduce(self.mismatched)
-        gain = self.gain().cpu()
-        self.related = ~(torch.fmin(gain, gain.T) < self.threshold)
-        return self.related
+            distributed.all_reduce(matched)
+            distributed.all_reduce(mismatched)
+        gain = (1 - matched / mismatched).cpu()
+        both = torch.fmin(gain, gain.T).fill_diagonal_(torch.nan)
+        strongest = both.nan_to_num(nan=0.0).max()
+        if strongest >= CLEAR:
+            self.related = ~(both < self.threshold * strongest)
 
     def get_extra_state(self) -> Tensor:
         """The decision, which does not move to another device with the sums; empty before there is one."""

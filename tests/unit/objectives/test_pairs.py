@@ -66,26 +66,40 @@ def test_the_gain_by_hand() -> None:
     relations.update(two_images(), source, own, torch.tensor([0.5, 0.5]))
     assert relations.gain()[0, 1].item() == pytest.approx(0.5, abs=1e-6)
     assert relations.gain().isnan().sum() == 8
-    assert relations.decide().all()
 
 
 def test_what_is_related_in_one_direction_only_is_dropped_in_both() -> None:
     relations = PairRelations(3, threshold=0.25)
     relations.matched.copy_(torch.tensor([[0, 0.1, 0.1], [0.1, 0, 0.1], [0.1, 0.9, 0]]))
     relations.mismatched.fill_(1.0)
-    assert relations.decide().tolist() == [[True, True, True], [True, True, False], [True, False, True]]
+    relations.decide()
+    assert relations.related is not None
+    assert relations.related.tolist() == [[True, True, True], [True, True, False], [True, False, True]]
+
+
+def test_nothing_is_decided_before_a_relation_is_clear() -> None:
+    relations = PairRelations(3, threshold=0.5)
+    relations.matched.copy_(torch.tensor([[0, 0.8, 0.9], [0.8, 0, 1.0], [0.9, 1.0, 0]]))
+    relations.mismatched.fill_(1.0)
+    relations.decide()
+    assert relations.related is None
+    relations.matched.copy_(torch.tensor([[0, 0.2, 0.9], [0.2, 0, 0.5], [0.9, 0.5, 0]]))
+    relations.decide()
+    assert relations.related is not None
+    assert relations.related[0].tolist() == [True, True, False]
+    assert relations.related[1, 2]
 
 
 def test_a_decision_survives_a_checkpoint() -> None:
-    relations = PairRelations(2, threshold=0.25)
-    other = PairRelations(2, threshold=0.25)
+    relations, other = PairRelations(3, threshold=0.5), PairRelations(3, threshold=0.5)
     other.load_state_dict(relations.state_dict())
     assert other.related is None
-    relations.matched.fill_(1.0), relations.mismatched.fill_(1.0)
+    relations.matched.copy_(torch.tensor([[0, 0.1, 0.9], [0.1, 0, 0.9], [0.9, 0.9, 0]]))
+    relations.mismatched.fill_(1.0)
     relations.decide()
     other.load_state_dict(relations.state_dict())
     assert other.related is not None
-    assert not other.related.any()
+    assert other.related.tolist() == [[True, True, False], [True, True, False], [False, False, True]]
 
 
 def make(**options: object) -> tuple[SegNet, CrossTaskConsistency]:
