@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
+from mtpsl.processes import mean_over_processes
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
 
@@ -75,8 +77,5 @@ def labelled_images(labelled: Bool[Tensor, "b k"]) -> Float[Tensor, ""]:
     >>> labelled_images(torch.tensor([[True, False], [False, False]]))
     tensor(1.)
     """
-    count, processes = labelled.any(1).sum().float(), 1
-    if distributed.is_available() and distributed.is_initialized():
-        processes = distributed.get_world_size()
-        distributed.all_reduce(count)
-    return (count / processes).clamp(min=1 / processes)
+    count = mean_over_processes(labelled.any(1).sum().float())
+    return torch.where(count > 0, count, 1.0)

@@ -13,9 +13,9 @@ from mtpsl.data.augment import Augmentation
 from mtpsl.objectives.auxiliary import check_not_negative
 from mtpsl.objectives.balance import GradientBalance
 from mtpsl.objectives.base import labelled_images
-from mtpsl.objectives.joint_space import JointSpace, Row
+from mtpsl.objectives.joint_space import JointSpace
 from mtpsl.objectives.mapping import cosine_distance
-from mtpsl.objectives.pairs import PairPlan, draw_pairs, pair_index, plan_pairs
+from mtpsl.objectives.pairs import PairPlan, draw_pairs, plan_pairs
 from mtpsl.objectives.relations import PairRelations
 from mtpsl.objectives.supervised import Reduction
 from mtpsl.structures import Batch, Losses
@@ -153,7 +153,8 @@ class CrossTaskConsistency(JointSpace):
 
     def _plan(self, labelled: Tensor) -> tuple[PairPlan, Float[Tensor, " r"]]:
         """The rows to map and what each counts in its image's term: 1/|U| in Eq. 4."""
-        if self.pairs == "auto" and self.training and self.relations.related is None and self._decides():
+        undecided = self.pairs == "auto" and self.relations.related is None
+        if undecided and self.training and self.progress >= self.decide_at:
             self.relations.decide()
         related = self.relations.related if self.pairs == "auto" else None
         # the one host synchronization: which rows there are is control flow
@@ -161,21 +162,14 @@ class CrossTaskConsistency(JointSpace):
         share = 1 / plan.sources() if self.reduction == "mean" else torch.ones(len(plan))
         if self.max_pairs is None:
             return plan, share
-        sources = dict(zip(plan.image.tolist(), share.tolist(), strict=True))  # counted before the draw
-        drawn, stands_for = draw_pairs(plan, self.max_pairs)
-        return drawn, stands_for * torch.tensor([sources[image] for image in drawn.image.tolist()])
-
-    def _decides(self) -> bool:
-        return self.progress > 0 and self.progress >= self.decide_at
+        rows, stands_for = draw_pairs(plan, self.max_pairs)
+        return plan[rows], stands_for * share[rows]
 
     def map_pairs(
         self, predictions: Mapping[str, Tensor], batch: Batch, plan: PairPlan
     ) -> tuple[Float[Tensor, "r d h2 w2"], Float[Tensor, "r d h2 w2"]]:
         """Map both sides of every row of the plan, all in one pass; stems are computed once per image and task."""
-        pairs = pair_index(plan.source, plan.target, len(self.tasks)).tolist()
-        rows = list(zip(plan.image.tolist(), plan.source.tolist(), plan.target.tolist(), pairs, strict=True))
-        sources = [Row(False, source, image, pair) for image, source, _, pair in rows]
-        targets = [Row(True, target, image, pair) for image, _, target, pair in rows]
+        sources, targets = self.plan_rows(plan)
         source, target = self.map_rows(predictions, batch, [*sources, *targets]).chunk(2)
         return source, target
 
@@ -186,15 +180,11 @@ class CrossTaskConsistency(JointSpace):
 
         A pair counts when its target is labelled, whether or not its source is.
         """
-        names = [task.name for task in self.tasks]
-        pairs = [
-            (s, t) for s in range(len(names)) for t in range(len(names)) if s != t and bool(batch.labelled(names[t])[0])
-        ]
-        if not pairs:
+        plan = plan_pairs(self.labelled(batch)[:1].cpu(), labelled_sources=True)
+        if not len(plan):
             return {}
-        source, target = (torch.tensor(side) for side in zip(*pairs, strict=True))
-        sides = self.map_pairs(predictions, batch, PairPlan(torch.zeros_like(source), source, target))
+        source, target = self.map_pairs(predictions, batch, plan)
         return {
-            f"{names[s]} -> {names[t]}": (sides[0][row : row + 1], sides[1][row : row + 1])
-            for row, (s, t) in enumerate(pairs)
+            f"{self.tasks[s].name} -> {self.tasks[t].name}": (source[row : row + 1], target[row : row + 1])
+            for row, (s, t) in enumerate(zip(plan.source.tolist(), plan.target.tolist(), strict=True))
         }

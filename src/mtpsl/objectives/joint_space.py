@@ -90,18 +90,18 @@ class JointSpace(AuxiliaryObjective):
 
         The other image is the next one of the batch (after the last comes the first).
         """
+        sources, targets = self.plan_rows(plan)
+        others = [row._replace(image=(row.image + 1) % len(batch)) for row in sources]
+        return Triplets(*self.map_rows(predictions, batch, [*targets, *sources, *others]).chunk(3))
+
+    def plan_rows(self, plan: PairPlan) -> tuple[list[Row], list[Row]]:
+        """What is mapped for the rows of a plan: the prediction of each source, the label of each target."""
         pairs = pair_index(plan.source, plan.target, len(self.tasks)).tolist()
         rows = list(zip(plan.image.tolist(), plan.source.tolist(), plan.target.tolist(), pairs, strict=True))
-        maps = self.map_rows(
-            predictions,
-            batch,
-            [
-                *(Row(True, target, image, pair) for image, _, target, pair in rows),
-                *(Row(False, source, image, pair) for image, source, _, pair in rows),
-                *(Row(False, source, (image + 1) % len(batch), pair) for image, source, _, pair in rows),
-            ],
+        return (
+            [Row(False, source, image, pair) for image, source, _, pair in rows],
+            [Row(True, target, image, pair) for image, _, target, pair in rows],
         )
-        return Triplets(*maps.chunk(3))
 
     def map_rows(
         self, predictions: Mapping[str, Tensor], batch: Batch, rows: Sequence[Row]

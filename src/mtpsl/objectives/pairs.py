@@ -53,10 +53,10 @@ def plan_pairs(
     return PairPlan(image, source, target)
 
 
-def draw_pairs(plan: PairPlan, budget: int) -> tuple[PairPlan, Float[Tensor, " r"]]:
+def draw_pairs(plan: PairPlan, budget: int) -> tuple[Int[Tensor, " d"], Float[Tensor, " d"]]:
     """At most `budget` rows of each image, drawn evenly, and how many each stands for (1 where all remain).
 
-    The average of a drawn image's terms, each times its number, is the sum of all.
+    The expected sum of the drawn terms, each times that number, is the sum of all terms.
 
     >>> plan = plan_pairs(torch.tensor([[True, False, False, False]]))
     >>> draw_pairs(plan, 2)[1]
@@ -66,7 +66,7 @@ def draw_pairs(plan: PairPlan, budget: int) -> tuple[PairPlan, Float[Tensor, " r
     same = plan.image[:, None] == plan.image
     kept = (same & (order < order[:, None])).sum(1) < budget
     count = same.sum(1)
-    return plan[kept.nonzero()[:, 0]], (count / count.clamp(max=budget))[kept]
+    return kept.nonzero()[:, 0], (count / count.clamp(max=budget))[kept]
 
 
 def pair_index(source: Int[Tensor, " r"], target: Int[Tensor, " r"], num_tasks: int) -> Int[Tensor, " r"]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from mtpsl.objectives.mapping import cosine_distance
 from mtpsl.objectives.pairs import PairPlan
+from mtpsl.processes import sum_over_processes
 
 CLEAR = 0.4
 """Gain of the strongest pair from which on gains are compared."""
@@ -27,7 +28,7 @@ class PairRelations(nn.Module):
     Args:
         num_tasks: the number of tasks.
         threshold: the smallest gain, in both directions, of a related pair, as a share of the strongest pair's.
-        decay: how much of the sums a batch leaves.
+        decay: how much of a pair's sums a batch with that pair leaves.
     """
 
     matched: Float[Tensor, "k k"]
@@ -54,7 +55,8 @@ class PairRelations(nn.Module):
         mismatched = cosine_distance(source[rows], target[partner])
         scale = 1 / mismatched.mean().clamp(min=1e-12)  # distances shrink a hundredfold at first: count batches alike
         for sums, distances in ((self.matched, matched[rows]), (self.mismatched, mismatched)):
-            sums.mul_(self.decay).view(-1).index_add_(0, place, distances.float() * scale)
+            sums.view(-1)[place.unique()] *= self.decay  # others keep theirs, however long a pair is not seen
+            sums.view(-1).index_add_(0, place, distances.float() * scale)
 
     def gain(self) -> Float[Tensor, "k k"]:
         """1 - d(matched) / d(mismatched), source by row and target by column; NaN where nothing was measured."""
@@ -65,10 +67,7 @@ class PairRelations(nn.Module):
 
         Before that all gains are near zero and their differences noise. A pair that was never measured stays.
         """
-        matched, mismatched = self.matched.clone(), self.mismatched.clone()
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(matched)
-            distributed.all_reduce(mismatched)
+        matched, mismatched = sum_over_processes(torch.stack([self.matched, self.mismatched]))
         gain = (1 - matched / mismatched).cpu()
         both = torch.fmin(gain, gain.T).fill_diagonal_(torch.nan)
         strongest = both.nan_to_num(nan=0.0).max()

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mtpsl.processes import any_process
 from mtpsl.structures import Batch, Losses
-from mtpsl.weighting.processes import any_process
 
 
 class Weighting(nn.Module, ABC):

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mtpsl.processes import sum_over_processes
 from mtpsl.structures import Batch, Losses
 from mtpsl.weighting.base import LossWeighting, labelled_tasks
-from mtpsl.weighting.processes import several
 
 
 class DWA(LossWeighting):
@@ -54,8 +54,7 @@ class DWA(LossWeighting):
     def end_epoch(self) -> None:
         """Average what was counted; a task that was never labelled keeps its averages."""
         sums = torch.zeros_like(self.averages) if self._counted is None else self._counted
-        if several():
-            torch.distributed.all_reduce(sums)
-        average = sums[0] / sums[1]
+        counted = sum_over_processes(sums)
+        average = counted[0] / counted[1]
         self.averages.copy_(torch.where(average.isnan(), self.averages, torch.stack([self.averages[1], average])))
         self._counted = None

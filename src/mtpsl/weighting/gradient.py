@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtpsl.errors import UserError
+from mtpsl.processes import any_process, mean_over_processes, of_first_process, several
 from mtpsl.structures import Batch, Losses
 from mtpsl.weighting.base import Weighting, labelled_tasks
 from mtpsl.weighting.parameters import shared_parameters
-from mtpsl.weighting.processes import any_process, mean_over_processes, of_first_process, several
 
 
 class GradientWeighting(Weighting):

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mtpsl.processes import mean_over_processes
 from mtpsl.structures import Batch, Losses
 from mtpsl.weighting.base import LossWeighting, labelled_tasks
 from mtpsl.weighting.parameters import nearest_weight, shared_parameters
-from mtpsl.weighting.processes import mean_over_processes
 
 
 class GradNorm(LossWeighting):

@@ -36,7 +36,8 @@ def test_a_budget_holds_for_every_image_and_keeps_the_expected_sum() -> None:
     value = torch.rand(5, 5)
     sums = torch.zeros(2)
     for _ in range(2000):
-        drawn, stands_for = draw_pairs(plan, 3)
+        rows, stands_for = draw_pairs(plan, 3)
+        drawn = plan[rows]
         assert (drawn.image.bincount() == 3).all()
         assert triples(drawn) <= triples(plan)
         sums.index_add_(0, drawn.image, value[drawn.source, drawn.target] * stands_for)
@@ -66,6 +67,15 @@ def test_the_gain_by_hand() -> None:
     relations.update(two_images(), source, own, torch.tensor([0.5, 0.5]))
     assert relations.gain()[0, 1].item() == pytest.approx(0.5, abs=1e-6)
     assert relations.gain().isnan().sum() == 8
+
+
+def test_a_pair_that_is_seen_no_more_keeps_its_gain() -> None:
+    relations = PairRelations(3, threshold=0.4, decay=1e-9)
+    relations.matched[1, 2], relations.mismatched[1, 2] = 0.2, 0.8
+    maps = torch.randn(2, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    for _ in range(10):
+        relations.update(two_images(), maps, maps, torch.tensor([0.0, 0.0]))
+    assert relations.gain()[1, 2].item() == pytest.approx(0.75)
 
 
 def test_what_is_related_in_one_direction_only_is_dropped_in_both() -> None:

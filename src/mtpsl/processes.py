@@ -11,11 +11,17 @@ def several() -> bool:
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
+def sum_over_processes(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The sum of every process' `x`, written into it."""
+    if several():
+        distributed.all_reduce(x)
+    return x
+
+
 def mean_over_processes(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """The mean of every process' `x`, written into it."""
     if several():
-        distributed.all_reduce(x)
-        x /= distributed.get_world_size()
+        sum_over_processes(x).div_(distributed.get_world_size())
     return x
 
 
@@ -23,9 +29,7 @@ def any_process(flags: Bool[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
     """True where it is true in any process."""
     if not several():
         return flags
-    counts = flags.float()  # not every backend reduces bool
-    distributed.all_reduce(counts)
-    return counts > 0
+    return sum_over_processes(flags.float()) > 0  # not every backend reduces bool
 
 
 def of_first_process(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
