@@ -1,21 +1,21 @@
 """Data sets, label regimes, augmentation and loading."""
 
-from torch.utils.data import Dataset
+from collections.abc import Callable
 
 from mtpsl.data.augment import Augmentation
+from mtpsl.data.base import LabelledDataset, StoredDataset
 from mtpsl.data.check import check_dataset
 from mtpsl.data.description import Description, read_description
 from mtpsl.data.folder import FolderDataset
 from mtpsl.data.labels import label_mask, validate_for_training
 from mtpsl.data.loading import EpochSampler, make_loader
-from mtpsl.data.partial import LabelledDataset, PartialDataset
+from mtpsl.data.partial import PartialDataset
 from mtpsl.data.report import DatasetReport
 from mtpsl.data.scenes import ScenesDataset, write_scenes
-from mtpsl.structures import Sample
 
-DATASETS: dict[str, type[Dataset[Sample]]] = {
+#: layouts on disk by name: `DATASETS[name](root, split, size=None, tasks=None, ...)`
+DATASETS: dict[str, Callable[..., StoredDataset]] = {
     "folder": FolderDataset,
-    "scenes": ScenesDataset,
 }
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "LabelledDataset",
     "PartialDataset",
     "ScenesDataset",
+    "StoredDataset",
     "check_dataset",
     "label_mask",
     "make_loader",

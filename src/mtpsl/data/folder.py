@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Bool
+from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from mtpsl.data.arrays import ARRAY_SUFFIXES, IMAGE_SUFFIXES, image_tensor, read_picture
+from mtpsl.data.arrays import ARRAY_SUFFIXES, IMAGE_SUFFIXES, read_array, read_picture
+from mtpsl.data.base import StoredDataset
 from mtpsl.data.description import read_description
 from mtpsl.errors import UserError
-from mtpsl.structures import Sample
-from mtpsl.tasks import Task
 
 #: suffixes that someone might take for supported; other files (notes, thumbnails' caches) are left alone
 FOREIGN_SUFFIXES = {".bmp", ".exr", ".gif", ".h5", ".mat", ".npz", ".pfm", ".pgm", ".ppm", ".tif", ".tiff", ".webp"}
 FOREIGN_SUFFIXES |= {*IMAGE_SUFFIXES, *ARRAY_SUFFIXES, ".pt", ".pth"}
 
 
-class FolderDataset(Dataset[Sample]):
+class FolderDataset(StoredDataset):
     """The images of one split with every label that exists.
 
     Args:
@@ -46,14 +46,10 @@ class FolderDataset(Dataset[Sample]):
         tasks: Sequence[str] | None = None,
     ) -> None:
         self.root, self.split = Path(root), split
-        self.size = None if size is None else (int(size[0]), int(size[1]))
-        if self.size is not None and min(self.size) < 1:
-            raise UserError(f"size should be a positive height and width, not {size}")
         splits = find_splits(self.root)
         described = read_description(self.root / "dataset.yaml" if description is None else description)
         self.name = described.name
-        self.formats = described.select(tasks)
-        self.tasks: dict[str, Task] = {name: label_format.task(name) for name, label_format in self.formats.items()}
+        super().__init__(described.select(tasks), size)
         if split not in splits:
             raise UserError(f"{self.root}: there is no split {split!r}: there are {', '.join(splits)}")
         self.files = list_split(self.root / split, [*self.tasks])
@@ -64,30 +60,19 @@ class FolderDataset(Dataset[Sample]):
             [[key in self.files.labels[name] for name in self.tasks] for key in self.keys], dtype=torch.bool
         )
 
-    def __len__(self) -> int:
-        return len(self.keys)
+    @classmethod
+    def find_splits(cls, root: Path) -> list[str]:
+        """The sub-folders with an image folder."""
+        return sorted(path.name for path in root.iterdir() if (path / "image").is_dir()) if root.is_dir() else []
 
-    def __getitem__(self, index: int) -> Sample:
-        return self.read(index, [*self.tasks])
+    def image(self, index: int) -> Image.Image:
+        """The picture as stored."""
+        return read_picture(self.files.images[self.keys[index]])
 
-    def read(self, index: int, tasks: Sequence[str]) -> Sample:
-        """An image with its labels of some tasks; no other label file is opened.
-
-        Raises:
-            UserError: a file is broken or holds values that mean nothing.
-        """
-        for name in tasks:
-            if name not in self.tasks:
-                raise ValueError(f"unknown task {name!r}: {self.name} has {', '.join(self.tasks)}")
-        key = self.keys[index]
-        picture = read_picture(self.files.images[key])
-        sample = Sample(key, image_tensor(picture, self.size))
-        for name in tasks:
-            path = self.files.labels[name].get(key)
-            if path is not None:
-                label = self.formats[name].read(path, (picture.height, picture.width), self.size)
-                sample.targets[name], sample.valid[name] = label
-        return sample
+    def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
+        """The numbers of a label file."""
+        path = self.files.labels[task][self.keys[index]]
+        return read_array(path, palette=self.formats[task].palette), path
 
 
 @dataclass(frozen=True)
@@ -107,7 +92,7 @@ def find_splits(root: Path) -> list[str]:
     """
     if not root.is_dir():
         raise UserError(f"{root}: there is no such folder: give the folder that holds the splits (train, val, ...)")
-    splits = sorted(path.name for path in root.iterdir() if (path / "image").is_dir())
+    splits = FolderDataset.find_splits(root)
     if not splits:
         raise UserError(
             f"{root}: there is no split in it: images should lie in <split>/image, as in {root / 'train/image'}"

@@ -56,7 +56,12 @@ class LabelFormat(ABC):
         Raises:
             UserError: the file is broken, has another size than its image, or holds values that mean nothing.
         """
-        stored = read_array(path, palette=self.palette)
+        return self.interpret(read_array(path, palette=self.palette), path, image_size, size)
+
+    def interpret(
+        self, stored: np.ndarray, path: Path, image_size: tuple[int, int] | None, size: tuple[int, int] | None = None
+    ) -> Label:
+        """Target and valid pixels of a label that was read, resized; arguments and errors as for `read`."""
         if image_size is not None and stored.shape[:2] != image_size:
             found = "x".join(map(str, stored.shape))
             raise UserError(

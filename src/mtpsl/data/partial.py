@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mtpsl.data.base import LabelledDataset
 from mtpsl.structures import Sample
-from mtpsl.tasks import Task
-
-
-@runtime_checkable
-class LabelledDataset(Protocol):
-    """What every data set of this package offers."""
-
-    name: str
-    tasks: dict[str, Task]
-    keys: list[str]
-    available: Bool[Tensor, "n k"]
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Sample: ...
-
-    def read(self, index: int, tasks: Sequence[str]) -> Sample:
-        """An image with its labels of some tasks only."""
-        ...
 
 
 class PartialDataset(Dataset[Sample]):

@@ -14,8 +14,8 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from mtpsl.data.base import LabelledDataset
 from mtpsl.data.scene_files import COLORS, FORMATS, new_folder, stored
 from mtpsl.data.scene_layout import random_scene
 from mtpsl.data.scene_objects import CLASSES
@@ -28,7 +28,7 @@ SPLITS = ("train", "val")
 ALL_TASKS = tuple(FORMATS)
 
 
-class ScenesDataset(Dataset[Sample]):
+class ScenesDataset(LabelledDataset):
     """Rooms with furniture, rendered when they are read, with every label for every pixel.
 
     The classes are floor, wall, ceiling, table, crate, cabinet, ball, barrel, plant and picture. They differ in shape
@@ -78,22 +78,7 @@ class ScenesDataset(Dataset[Sample]):
         self.keys = [f"{index:06d}" for index in range(count)]
         self.available: Bool[Tensor, "n k"] = torch.ones(count, len(self.tasks), dtype=torch.bool)
 
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.read(index, [*self.tasks])
-
-    def read(self, index: int, tasks: Sequence[str]) -> Sample:
-        """An image with its labels of some tasks.
-
-        Raises:
-            ValueError: a task that the data set does not have.
-        """
-        for name in tasks:
-            if name not in self.tasks:
-                raise ValueError(f"unknown task {name!r}: {self.name} has {', '.join(self.tasks)}")
-        index = range(len(self))[index]
+    def _read(self, index: int, tasks: Sequence[str]) -> Sample:
         random = np.random.default_rng([self.seed, SPLITS.index(self.split), index])
         image, targets = render(random_scene(random), self.size, random)
         valid = {name: torch.ones(self.size, dtype=torch.bool) for name in tasks}

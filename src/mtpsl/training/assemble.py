@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,10 +10,11 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from mtpsl.data import DATASETS
 from mtpsl.data.augment import Augmentation
-from mtpsl.data.folder import FolderDataset
+from mtpsl.data.base import LabelledDataset
 from mtpsl.data.labels import WITH_UNLABELLED, check_ratio, label_mask, validate_for_training
-from mtpsl.data.partial import LabelledDataset, PartialDataset
+from mtpsl.data.partial import PartialDataset
 from mtpsl.data.scenes import ALL_TASKS, ScenesDataset
 from mtpsl.data.splits import read_split
 from mtpsl.errors import UserError
@@ -46,7 +48,12 @@ def open_split(settings: DataSettings, split: str, tasks: list[str] | None, seed
         return ScenesDataset(count, kind, size=settings.size or (96, 128), tasks=tasks or ALL_TASKS)
     if settings.root is None:
         raise UserError("data.root is missing: name the folder of the data set, e.g. --data.root DATA")
-    return FolderDataset(settings.root, split, size=settings.size, description=settings.description, tasks=tasks)
+    dataset = DATASETS[settings.name]
+    options = {"description": settings.description, "classes": settings.classes}
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given.keys() - inspect.signature(dataset).parameters.keys():
+        raise UserError(f"data.{name} does not apply to data set {settings.name}: leave it out")
+    return dataset(settings.root, split, size=settings.size, tasks=tasks, **given)
 
 
 def run_data(config: RunConfig) -> RunData:

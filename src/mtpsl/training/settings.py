@@ -14,9 +14,11 @@ class DataSettings:
     """Which images, at which size, with which labels.
 
     Args:
-        name: `folder` (a data set on disk) or `scenes` (rendered rooms, built in).
+        name: the data set's layout: `folder` (folders of images and labels, with a dataset.yaml) or `scenes` (rendered
+            rooms, built in).
         root: the folder of a data set on disk.
-        description: its dataset.yaml; by default the one in `root`.
+        description: its dataset.yaml; by default the one in `root` (`folder` only).
+        classes: number of segmentation classes, for layouts that offer several.
         size: height and width to resize to; by default the images' own.
         regime: which of the labels that exist may be used: `full` all, `one` one per image, `random` 1 to K-1 per
             image, `ratio` one per image in unequal shares, `semi` all labels of some images and none of the others,
@@ -39,6 +41,7 @@ class DataSettings:
     name: Literal["folder", "scenes"] = "folder"
     root: str | None = None
     description: str | None = None
+    classes: int | None = None
     size: tuple[int, int] | None = None
     regime: Literal["full", "one", "random", "ratio", "semi", "file"] = "full"
     ratio: list[float] | None = None

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from builders import sample, tasks
-from mtpsl.data import PartialDataset, label_mask, validate_for_training
+from mtpsl.data import LabelledDataset, PartialDataset, label_mask, validate_for_training
 from mtpsl.data.labels import largest_remainder
 from mtpsl.errors import UserError
 from mtpsl.structures import Sample
@@ -250,7 +250,7 @@ def test_training_needs_a_label_of_every_task_and_image():
         validate_for_training(mask & False, ["a", "b", "c"], ["depth", "edges"], allow_unlabelled=True)
 
 
-class Memory:
+class Memory(LabelledDataset):
     """Samples in memory that notes what is read."""
 
     name = "memory"
@@ -261,13 +261,7 @@ class Memory:
         self.available = everything(count, 4)
         self.opened: list[tuple[int, list[str]]] = []
 
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.read(index, [*self.tasks])
-
-    def read(self, index: int, tasks: list[str]) -> Sample:
+    def _read(self, index: int, tasks: list[str]) -> Sample:
         self.opened.append((index, [*tasks]))
         full = sample(self.keys[index], seed=index, edges=True)
         for name in full.valid:

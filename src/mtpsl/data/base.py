@@ -1,0 +1,126 @@
+"""What every data set offers, and how one of stored pictures and arrays is read."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mtpsl.data.arrays import image_tensor
+from mtpsl.data.label_format import LabelFormat
+from mtpsl.errors import UserError
+from mtpsl.structures import Sample
+from mtpsl.tasks import Task
+
+
+class LabelledDataset(Dataset[Sample], ABC):
+    """The images of one split, each with the labels that exist."""
+
+    #: what tables call it
+    name: str
+    #: the tasks that it has labels for, by name
+    tasks: dict[str, Task]
+    #: a name for every image, unique within the split
+    keys: list[str]
+    #: which labels exist, known without opening a label
+    available: Bool[Tensor, "n k"]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.read(index, [*self.tasks])
+
+    def read(self, index: int, tasks: Sequence[str]) -> Sample:
+        """An image with its labels of some tasks; no other label is opened.
+
+        Raises:
+            UserError: a file is broken or holds values that mean nothing.
+            ValueError: a task that the data set does not have.
+        """
+        for name in tasks:
+            if name not in self.tasks:
+                raise ValueError(f"unknown task {name!r}: {self.name} has {', '.join(self.tasks)}")
+        return self._read(range(len(self))[index], tasks)
+
+    @abstractmethod
+    def _read(self, index: int, tasks: Sequence[str]) -> Sample:
+        """`read` for an index from 0 and known tasks."""
+
+
+class StoredDataset(LabelledDataset):
+    """A data set whose images and labels are stored; a format per task says what the stored numbers mean.
+
+    A subclass sets `name`, `formats`, `keys`, `available` and `size` and says how one image and one label are fetched.
+
+    Args:
+        size: height and width to resize to; None keeps every image's own.
+        formats: what is stored for each task.
+    """
+
+    #: images of each split as published, for those that have been
+    published: ClassVar[Mapping[str, int]] = {}
+
+    size: tuple[int, int] | None
+    formats: dict[str, LabelFormat]
+
+    def __init__(self, formats: dict[str, LabelFormat], size: Sequence[int] | None) -> None:
+        self.size = None if size is None else (int(size[0]), int(size[1]))
+        if self.size is not None and min(self.size) < 1:
+            raise UserError(f"size should be a positive height and width, not {size}")
+        self.formats = formats
+        self.tasks = {name: label_format.task(name) for name, label_format in formats.items()}
+
+    @classmethod
+    @abstractmethod
+    def find_splits(cls, root: Path) -> list[str]:
+        """The splits in a folder, without opening a file; none if the folder has another layout."""
+
+    @abstractmethod
+    def image(self, index: int) -> Image.Image | Float[Tensor, "3 h w"]:
+        """An image as it is stored: a picture, or values from 0 to 1."""
+
+    @abstractmethod
+    def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
+        """The stored numbers of a label that exists, (h, w) or (h, w, c), and the file to name in errors."""
+
+    def label(self, index: int, task: str, image_size: tuple[int, int] | None) -> tuple[Tensor, Bool[Tensor, "h w"]]:
+        """Target and valid pixels of a label that exists, resized.
+
+        Raises:
+            UserError: the file is broken, has another size than its image, or holds values that mean nothing.
+        """
+        stored, path = self.stored(index, task)
+        return self.formats[task].interpret(stored, path, image_size, self.size)
+
+    def _read(self, index: int, tasks: Sequence[str]) -> Sample:
+        stored = self.image(index)
+        sample = Sample(self.keys[index], sized_image(stored, self.size))
+        for column, name in enumerate(self.tasks):
+            if name in tasks and self.available[index, column]:
+                sample.targets[name], sample.valid[name] = self.label(index, name, stored_size(stored))
+        return sample
+
+
+def stored_size(image: Image.Image | Tensor) -> tuple[int, int]:
+    """Height and width."""
+    return (image.height, image.width) if isinstance(image, Image.Image) else (image.shape[-2], image.shape[-1])
+
+
+def sized_image(
+    image: Image.Image | Float[Tensor, "3 h w"], size: tuple[int, int] | None
+) -> Float[Tensor, "3 new_h new_w"]:
+    """An image as values from 0 to 1, resized bilinearly with antialiasing."""
+    if isinstance(image, Image.Image):
+        return image_tensor(image, size)
+    if size is None or tuple(image.shape[-2:]) == size:
+        return image
+    return F.interpolate(image[None], size=size, mode="bilinear", align_corners=False, antialias=True)[0]
