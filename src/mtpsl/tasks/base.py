@@ -80,6 +80,10 @@ class Task(ABC):
         """Change a label's values (not its pixels' places) as magnifying each image by `scale` does."""
         return target
 
+    def rotate(self, target: Tensor, angle: Float[Tensor, " b"]) -> Tensor:
+        """Change a label's values (not its pixels' places) as turning each image counterclockwise does (radians)."""
+        return target
+
     def resampled(self, target: Tensor) -> Tensor:
         """Repair a label's values after bilinear interpolation."""
         return target

@@ -56,6 +56,12 @@ class Normals(Task):
         """Left becomes right: negate x."""
         return target * target.new_tensor([-1.0, 1.0, 1.0]).view(3, 1, 1)
 
+    def rotate(self, target: Float[Tensor, "b 3 h w"], angle: Float[Tensor, " b"]) -> Float[Tensor, "b 3 h w"]:
+        """Turn x and y, which lie in the image's plane."""
+        cos, sin = torch.cos(angle)[:, None, None], torch.sin(angle)[:, None, None]
+        x, y, z = target.unbind(1)
+        return torch.stack((cos * x - sin * y, sin * x + cos * y, z), 1)
+
     def resampled(self, target: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Bring interpolated vectors back to length 1."""
         return unit_vectors(target)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
 import torch
@@ -15,11 +17,13 @@ from mtpsl.data.augment import Augmentation
 from mtpsl.data.base import LabelledDataset
 from mtpsl.data.labels import WITH_UNLABELLED, check_ratio, label_mask, validate_for_training
 from mtpsl.data.partial import PartialDataset
+from mtpsl.data.rotate import Rotation
 from mtpsl.data.scenes import ALL_TASKS, ScenesDataset
 from mtpsl.data.splits import read_split
 from mtpsl.errors import UserError
 from mtpsl.networks import NETWORKS, MultiTaskNetwork
 from mtpsl.objectives import OBJECTIVES, Objective
+from mtpsl.structures import Batch
 from mtpsl.tasks import Task
 from mtpsl.training.config import RunConfig
 from mtpsl.training.settings import DataSettings
@@ -164,15 +168,21 @@ def build_weighting(config: RunConfig, tasks: list[Task]) -> Weighting:
         raise UserError(f"weighting {config.weighting}: {error}") from error
 
 
-def build_augmentation(config: RunConfig, tasks: list[Task]) -> Augmentation | None:
+def build_augmentation(config: RunConfig, tasks: list[Task]) -> Callable[[Batch], Batch] | None:
     """The augmentation of a run, or none where there is nothing to do."""
-    scales, flip = config.training.scales, config.training.flip
-    if not flip and all(scale == 1 for scale in scales):
-        return None
+    settings = config.training
+    steps: list[Callable[[Batch], Batch]] = []
     try:
-        return Augmentation(tasks, scales=scales, flip=flip)
+        if settings.rotation or settings.rescale is not None:
+            steps.append(Rotation(tasks, degrees=settings.rotation, scales=settings.rescale or (1.0, 1.0)))
+    except ValueError as error:
+        raise UserError(f"training.rotation, training.rescale: {error}") from error
+    try:
+        if settings.flip or any(scale != 1 for scale in settings.scales):
+            steps.append(Augmentation(tasks, scales=settings.scales, flip=settings.flip))
     except ValueError as error:
         raise UserError(f"training.scales: {error}") from error
+    return (lambda batch: reduce(lambda seen, step: step(seen), steps, batch)) if steps else None
 
 
 def check_image_size(network: MultiTaskNetwork, dataset: PartialDataset) -> tuple[int, int]:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from mtpsl.data.augment import Augmentation
 from mtpsl.evaluation.evaluate import Evaluator, Scores
 from mtpsl.networks.network import MultiTaskNetwork
 from mtpsl.objectives import Objective
@@ -33,7 +32,7 @@ class TrainingModule(lightning.LightningModule):
         network: MultiTaskNetwork,
         objective: Objective,
         tasks: Sequence[Task],
-        augmentation: Augmentation | None,
+        augmentation: Callable[[Batch], Batch] | None,
         settings: TrainingSettings,
         weighting: Weighting | None = None,
     ) -> None:

@@ -108,6 +108,9 @@ class TrainingSettings:
         validate_every: epochs between validations; the last epoch is always validated.
         scales: magnifications that augmentation draws from; [1] for none.
         flip: mirror half of the images.
+        rotation: turn images about their centre by up to this many degrees to either side (PASCAL: 20).
+        rescale: smallest and largest magnification about the centre, drawn anew for each image; below 1 leaves a black
+            border without labels (PASCAL: [0.75,1.25]).
         seed: seed of weights, order of images, augmentation and label regime.
         precision: `32` or `bf16-mixed`.
         channels_last: memory layout that speeds convolutions up, above all with bf16.
@@ -127,6 +130,8 @@ class TrainingSettings:
     validate_every: int = 10
     scales: Sequence[float] = (1.0, 1.2, 1.5)
     flip: bool = True
+    rotation: float = 0.0
+    rescale: tuple[float, float] | None = None
     seed: int = 0
     precision: Literal["32", "bf16-mixed"] = "32"
     channels_last: bool = False
