@@ -4,7 +4,7 @@
     mtpsl train benchmarks/data/indoor_recipe.yaml --data.root OUT --data.regime one --objective.pairs auto
 
 OUT has links to the images and labels of the set and a fourth task, `shuffled`: the segmentation of another image of
-the split. `pairs: auto` should find that it is related to nothing (results: partial_labels.md).
+the split. `pairs: auto` should find that it is related to nothing (results: related_pairs.md).
 """
 
 from __future__ import annotations
