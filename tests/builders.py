@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from mtpsl.structures import Batch, Sample
 from mtpsl.tasks import Depth, Edges, Normals, Segmentation, Task
+from mtpsl.tasks.binary import BinaryTask
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared folder beside the project is absent")
@@ -34,6 +36,18 @@ def sample(key: str = "a", size: tuple[int, int] = (32, 64), seed: int = 0, edge
         targets["edges"] = (torch.rand((1, height, width), generator=random) < 0.1).float()
     valid = {name: torch.ones(size, dtype=torch.bool) for name in targets}
     return Sample(key, torch.rand((3, height, width), generator=random), targets, valid)
+
+
+def label(task: Task, size: tuple[int, int] = (32, 64), seed: int = 0) -> Tensor:
+    """A random label of any task, without holes; the last class of those with classes is absent."""
+    random = torch.Generator().manual_seed(seed)
+    if isinstance(task, Segmentation):
+        return torch.randint(0, task.num_classes - 1, size, generator=random)
+    if isinstance(task, BinaryTask):
+        return (torch.rand((1, *size), generator=random) < (0.1 if isinstance(task, Edges) else 0.3)).float()
+    if isinstance(task, Normals):
+        return torch.nn.functional.normalize(torch.randn((3, *size), generator=random), dim=0)
+    return torch.rand((1, *size), generator=random) * 4 + 0.5
 
 
 def batch(

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mtpsl.tasks import TASKS, Segmentation
+
 
 @dataclass
 class TaskReport:
@@ -26,6 +28,11 @@ class TaskReport:
     empty: int
     values: dict[str, float]
 
+    @property
+    def by_class(self) -> bool:
+        """Whether `values` are shares of classes."""
+        return issubclass(TASKS[self.type], Segmentation)
+
 
 @dataclass
 class SplitReport:
@@ -41,11 +48,14 @@ class SplitReport:
 class DatasetReport:
     """All splits of a data set; `problems` would stop training or evaluation, `notes` are worth a look.
 
+    `layout` is its name among `DATASETS`, `title` what that is.
     `problems` has at most a given number of lines per split and kind; `hidden` says how many were left out.
     """
 
     name: str
     root: str
+    layout: str = "folder"
+    title: str = ""
     splits: dict[str, SplitReport] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     hidden: dict[str, int] = field(default_factory=dict)
@@ -64,9 +74,10 @@ class DatasetReport:
         """Print tables, notes and problems."""
         console = console or Console()
         console.print(f"[bold]{escape(self.name)}[/] ({escape(self.root)})", soft_wrap=True, highlight=False)
+        console.print(f"looks like {escape(self.layout)}: {escape(self.title)}", highlight=False)
         console.print(self._overview())
         for task in dict.fromkeys(name for split in self.splits.values() for name in split.tasks):
-            if any(split.tasks[task].type == "segmentation" for split in self.splits.values()):
+            if any(split.tasks[task].by_class for split in self.splits.values()):
                 console.print(self._class_shares(task))
         for note in self.notes:
             console.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True, highlight=False)
@@ -104,7 +115,7 @@ class DatasetReport:
 
 
 def _values(task: TaskReport) -> str:
-    if task.type == "segmentation":
+    if task.by_class:
         return f"{sum(share > 0 for share in task.values.values())} of {len(task.values)} classes"
     if task.type == "depth":
         return "\n".join(f"{name} {value:.4g}" for name, value in task.values.items())

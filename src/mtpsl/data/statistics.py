@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from mtpsl.tasks import Depth, Segmentation, Task
@@ -84,9 +86,11 @@ class DepthStatistics(Statistics):
         return {"min": float(self.low), "median": float(np.clip(median, self.low, self.high)), "max": float(self.high)}
 
     def notes(self, task: Task) -> list[str]:
-        """Depth 0 that counts."""
+        """Depth 0 that counts; inverse depth 0 is infinitely far, and means something."""
         assert isinstance(task, Depth)
-        return [f"depth 0 {task.unit} at {self.zeros} valid pixels: name it in `missing`?"] if self.zeros else []
+        if task.inverse or not self.zeros:
+            return []
+        return [f"depth 0 {task.unit} at {self.zeros} valid pixels: name it in `missing`?"]
 
     def _count(self, numbers: np.ndarray) -> None:
         if numbers.size:
@@ -96,27 +100,47 @@ class DepthStatistics(Statistics):
             self.counts = _added(self.counts, np.bincount(bins.astype(np.int64)))
 
 
-class EdgeStatistics(Statistics):
-    """The share of boundaries among valid pixels."""
+class BinaryStatistics(Statistics):
+    """The share of pixels of the kind that is looked for among valid ones."""
+
+    kind: ClassVar[str]
+    #: what to look at when there is none
+    cure: ClassVar[str]
 
     def values(self, task: Task) -> dict[str, float]:
         """Its share."""
-        return {"boundary": float(_padded(self.counts, 2)[1] / self.valid)} if self.valid else {}
+        return {self.kind: float(_padded(self.counts, 2)[1] / self.valid)} if self.valid else {}
 
     def notes(self, task: Task) -> list[str]:
-        """No boundary at all, as when 255 marks one and is ignored."""
+        """None at all, as when 255 marks a boundary and is ignored."""
         if not self.pixels or _padded(self.counts, 2)[1]:
             return []
-        return ["no boundary pixel at all: is the number that marks one among `ignore`?"]
+        return [f"no {self.kind} pixel at all: {self.cure}"]
 
     def _count(self, numbers: np.ndarray) -> None:
         self.counts = _added(self.counts, np.bincount(numbers.astype(np.int64)))
 
 
+class EdgeStatistics(BinaryStatistics):
+    """The share of boundaries."""
+
+    kind = "boundary"
+    cure = "is the number that marks one among `ignore`?"
+
+
+class SaliencyStatistics(BinaryStatistics):
+    """The share of what is salient."""
+
+    kind = "salient"
+    cure = "should `threshold` be lower?"
+
+
 STATISTICS: dict[str, type[Statistics]] = {
     "segmentation": ClassStatistics,
+    "human_parts": ClassStatistics,
     "depth": DepthStatistics,
     "normals": Statistics,
+    "saliency": SaliencyStatistics,
     "edges": EdgeStatistics,
 }
 

@@ -3,7 +3,9 @@
 from mtpsl.tasks.base import Task
 from mtpsl.tasks.depth import Depth
 from mtpsl.tasks.edges import Edges
+from mtpsl.tasks.human_parts import HumanParts
 from mtpsl.tasks.normals import Normals
+from mtpsl.tasks.saliency import Saliency
 from mtpsl.tasks.segmentation import Segmentation
 
 TASKS: dict[str, type[Task]] = {
@@ -11,6 +13,8 @@ TASKS: dict[str, type[Task]] = {
     "depth": Depth,
     "normals": Normals,
     "edges": Edges,
+    "saliency": Saliency,
+    "human_parts": HumanParts,
 }
 
 
@@ -26,4 +30,15 @@ def make_task(description: dict[str, object]) -> Task:
     return TASKS[str(options.pop("type"))](**options)  # type: ignore[arg-type]
 
 
-__all__ = ["TASKS", "Depth", "Edges", "Normals", "Segmentation", "Task", "describe_task", "make_task"]
+__all__ = [
+    "TASKS",
+    "Depth",
+    "Edges",
+    "HumanParts",
+    "Normals",
+    "Saliency",
+    "Segmentation",
+    "Task",
+    "describe_task",
+    "make_task",
+]

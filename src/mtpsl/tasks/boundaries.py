@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -32,7 +33,7 @@ class BoundaryMetric(Metric):
         thresholds: how many probabilities are tried: k / (thresholds + 1) for k from 1.
         thin: reduce binarized predictions and labels to lines of one pixel.
         nms: before that, keep only what is largest across the boundary, see `suppress`.
-        workers: threads that share a batch's images.
+        workers: threads that share a batch's images; by default one for every core that this process may use.
 
     Raises:
         ValueError: a negative tolerance, no threshold or no worker.
@@ -59,13 +60,14 @@ class BoundaryMetric(Metric):
         thresholds: int = 99,
         thin: bool = True,
         nms: bool = False,
-        workers: int = 1,
+        workers: int | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= tolerance <= 1:
             raise ValueError(f"tolerance should be a share of the image's diagonal from 0 to 1, not {tolerance}")
         if thresholds < 1:
             raise ValueError(f"thresholds should be at least 1, not {thresholds}")
+        workers = usable_cores() if workers is None else workers
         if workers < 1:
             raise ValueError(f"workers should be at least 1, not {workers}")
         self.tolerance, self.thresholds, self.thin, self.nms, self.workers = tolerance, thresholds, thin, nms, workers
@@ -120,6 +122,11 @@ class BoundaryMetric(Metric):
         predicted = np.array([count_bits(plane.ravel()) for plane in maps], dtype=np.int64).ravel()
         which = np.searchsorted(levels, steps)
         return np.append(matched[: len(levels)], 0)[which], np.append(predicted[: len(levels)], 0)[which]
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def suppress(probability: Float[np.ndarray, "h w"], *, smoothing: float = 2.0) -> Float[np.ndarray, "h w"]:

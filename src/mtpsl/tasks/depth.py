@@ -1,4 +1,4 @@
-"""Depth along the optical axis."""
+"""Depth along the optical axis, or its inverse."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from mtpsl.tasks.base import Task, paint_invalid
 
 
 class Depth(Task):
-    """Metric depth: L1 loss, absolute and relative error, root mean square error.
+    """Depth: L1 loss, absolute and relative error, root mean square error.
 
     Args:
         name: the task's name.
-        unit: the unit of labels, predictions and errors.
+        unit: the unit of labels, predictions and errors; by default m, or 1/m of inverse depth.
+        inverse: labels and predictions are one over the depth (up to a factor), as disparities are.
     """
 
     score_types = {"abs_err": ("m", False), "rel_err": ("", False), "rmse": ("m", False)}
     primary = "abs_err"
 
-    def __init__(self, name: str = "depth", *, unit: str = "m") -> None:
+    def __init__(self, name: str = "depth", *, unit: str | None = None, inverse: bool = False) -> None:
         super().__init__(name)
-        self.unit = unit
-        self.score_types = {"abs_err": (unit, False), "rel_err": ("", False), "rmse": (unit, False)}
+        self.inverse = inverse
+        self.unit = ("1/m" if inverse else "m") if unit is None else unit
+        self.score_types = {"abs_err": (self.unit, False), "rel_err": ("", False), "rmse": (self.unit, False)}
         self.out_channels = self.encoding_channels = 1
         self.target_spec = TargetSpec(1, torch.float32)
 
     def options(self) -> dict[str, Any]:
-        """The unit."""
-        return {"unit": self.unit}
+        """The unit, and whether depth is inverse."""
+        return {"unit": self.unit, "inverse": self.inverse}
 
     def loss(
         self, prediction: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]
@@ -42,7 +44,7 @@ class Depth(Task):
         return masked_mean((prediction - target)[:, 0].abs(), valid)
 
     def decode(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
-        """The prediction; nothing is nearer than the camera, so negative values become zero."""
+        """The prediction; nothing is behind the camera, so negative values become zero."""
         return prediction.clamp(min=0)
 
     def soft(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
@@ -50,7 +52,7 @@ class Depth(Task):
         return prediction
 
     def encode_prediction(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
-        """Depth over its maximum in the image, so that the mapping sees values up to 1."""
+        """The prediction over its maximum in the image, so that the mapping sees values up to 1."""
         return prediction / (prediction.amax((1, 2, 3), keepdim=True) + 1e-12)
 
     def encode_target(self, target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b 1 h w"]:
@@ -58,8 +60,9 @@ class Depth(Task):
         return self.encode_prediction(target.masked_fill(~valid[:, None], 0.0))
 
     def zoom(self, target: Float[Tensor, "b 1 h w"], scale: Float[Tensor, " b"]) -> Float[Tensor, "b 1 h w"]:
-        """What is magnified is nearer: divide."""
-        return target / scale.view(-1, 1, 1, 1)
+        """What is magnified is nearer: divide depth, multiply inverse depth."""
+        factor = scale.view(-1, 1, 1, 1)
+        return target * factor if self.inverse else target / factor
 
     def metric(self) -> DepthMetric:
         """Errors over all valid pixels of the set."""
@@ -68,16 +71,19 @@ class Depth(Task):
     def colorize(
         self, values: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"] | None = None
     ) -> Float[Tensor, "b 3 h w"]:
-        """Near is bright (matplotlib's magma, reversed); the farthest is dark violet, since black is not valid."""
+        """Near is bright (matplotlib's magma); the farthest is dark violet, since black is not valid."""
         mask = torch.ones_like(values[:, 0], dtype=torch.bool) if valid is None else valid
         seen = values[:, 0][mask]
         low, high = (seen.min(), seen.max()) if seen.numel() else (0.0, 1.0)
         unit = ((values[:, 0] - low) / max(float(high - low), 1e-6)).nan_to_num(0.0).clamp(0, 1)
-        return paint_invalid(magma(0.1 + 0.9 * (1 - unit)), mask)
+        return paint_invalid(magma(0.1 + 0.9 * (unit if self.inverse else 1 - unit)), mask)
 
 
 class DepthMetric(Metric):
-    """Absolute error, relative error and root mean square error over all valid pixels seen."""
+    """Absolute error, relative error and root mean square error over all valid pixels seen.
+
+    The relative error leaves out labels of zero, such as the inverse depth of what is infinitely far.
+    """
 
     full_state_update = False
     higher_is_better = False
@@ -85,10 +91,11 @@ class DepthMetric(Metric):
     relative: Tensor
     squared: Tensor
     count: Tensor
+    positive: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("absolute", "relative", "squared", "count"):
+        for name in ("absolute", "relative", "squared", "count", "positive"):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(
@@ -98,15 +105,16 @@ class DepthMetric(Metric):
         truth = target[:, 0][valid].double()
         error = (prediction[:, 0][valid].double().clamp(min=0) - truth).abs()
         self.absolute += error.sum()
-        self.relative += (error / truth.clamp(min=1e-12)).sum()
+        self.relative += (error / truth)[truth > 0].sum()
         self.squared += error.square().sum()
         self.count += valid.sum()
+        self.positive += (truth > 0).sum()
 
     def compute(self) -> dict[str, Tensor]:
         """The three errors; NaN when nothing was valid."""
         return {
             "abs_err": self.absolute / self.count,
-            "rel_err": self.relative / self.count,
+            "rel_err": self.relative / self.positive,
             "rmse": (self.squared / self.count).sqrt(),
         }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal, get_args
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -10,9 +12,17 @@ from torchmetrics import Metric
 from mtpsl.structures import TargetSpec, masked_mean
 from mtpsl.tasks.base import Task, paint_invalid
 
+NormalsLoss = Literal["cosine", "l1"]
+
 
 class Normals(Task):
-    """Unit vectors in the camera's frame, x to the right: one minus cosine, angular errors in degrees."""
+    """Unit vectors in the camera's frame, x to the right: angular errors in degrees.
+
+    Args:
+        name: the task's name.
+        loss: `cosine`, one minus the cosine of the angle between prediction and label (NYU-v2), or `l1`, the absolute
+            difference of the unit vectors, averaged over their three components (PASCAL).
+    """
 
     resampling = "bilinear"
     score_types = {
@@ -24,17 +34,27 @@ class Normals(Task):
     }
     primary = "mean_err"
 
-    def __init__(self, name: str = "normals") -> None:
+    def __init__(self, name: str = "normals", *, loss: NormalsLoss = "cosine") -> None:
         super().__init__(name)
+        if loss not in get_args(NormalsLoss):
+            raise ValueError(f"{name}: loss should be cosine or l1, not {loss!r}")
+        self.loss_kind: NormalsLoss = loss
         self.out_channels = self.encoding_channels = 3
         self.target_spec = TargetSpec(3, torch.float32)
+
+    def options(self) -> dict[str, Any]:
+        """The loss."""
+        return {"loss": self.loss_kind}
 
     def loss(
         self, prediction: Float[Tensor, "b 3 h w"], target: Float[Tensor, "b 3 h w"], valid: Bool[Tensor, "b h w"]
     ) -> Float[Tensor, " b"]:
-        """One minus the cosine of the angle between prediction and label."""
+        """One minus cosine, or the mean absolute difference of a component."""
         target = target.masked_fill(~valid[:, None], 0.0)  # zero times a hidden NaN would be a NaN gradient
-        return masked_mean(1 - (self.decode(prediction) * target).sum(1), valid)
+        unit = self.decode(prediction)
+        if self.loss_kind == "l1":
+            return masked_mean((unit - target).abs().mean(1), valid)
+        return masked_mean(1 - (unit * target).sum(1), valid)
 
     def decode(self, prediction: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Vectors of length 1."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,8 @@ from torchmetrics import Metric
 from mtpsl.structures import TargetSpec, masked_mean
 from mtpsl.tasks.base import Task, paint_invalid
 
+Absent = Literal["skip", "zero"]
+
 
 class Segmentation(Task):
     """A class for every pixel: cross-entropy, mIoU and pixel accuracy.
@@ -23,6 +25,8 @@ class Segmentation(Task):
         num_classes: how many classes there are.
         class_names: their names, for pictures and messages.
         colors: an RGB triple from 0 to 255 for every class; by default well-separated hues.
+        absent: how a class that neither predictions nor labels show enters mIoU: `skip` leaves it out, `zero` counts it
+            as 0, for comparison with code that does so.
     """
 
     score_types = {"miou": ("%", True), "pixel_accuracy": ("%", True)}
@@ -35,6 +39,7 @@ class Segmentation(Task):
         num_classes: int,
         class_names: Sequence[str] | None = None,
         colors: Sequence[Sequence[int]] | None = None,
+        absent: Absent = "skip",
     ) -> None:
         super().__init__(name)
         if num_classes < 2:
@@ -43,15 +48,22 @@ class Segmentation(Task):
             raise ValueError(f"{name}: class_names should have {num_classes} entries, not {len(class_names)}")
         if colors is not None and len(colors) != num_classes:
             raise ValueError(f"{name}: colors should have {num_classes} entries, not {len(colors)}")
+        if absent not in get_args(Absent):
+            raise ValueError(f"{name}: absent should be skip or zero, not {absent!r}")
+        self.absent: Absent = absent
         self.num_classes = self.out_channels = self.encoding_channels = num_classes
         self.class_names = list(class_names) if class_names is not None else [str(i) for i in range(num_classes)]
         self.colors = torch.tensor(colors, dtype=torch.float32) / 255 if colors is not None else palette(num_classes)
         self.target_spec = TargetSpec(0, torch.long)
 
     def options(self) -> dict[str, Any]:
-        """Classes and their colours."""
-        colors = (self.colors * 255).round().int().tolist()
-        return {"num_classes": self.num_classes, "class_names": self.class_names, "colors": colors}
+        """Classes, their colours and how absent ones count."""
+        return {
+            "num_classes": self.num_classes,
+            "class_names": self.class_names,
+            "colors": (self.colors * 255).round().int().tolist(),
+            "absent": self.absent,
+        }
 
     def loss(
         self, prediction: Float[Tensor, "b c h w"], target: Int[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]
@@ -79,7 +91,7 @@ class Segmentation(Task):
 
     def metric(self) -> SegmentationMetric:
         """MIoU and pixel accuracy, in percent."""
-        return SegmentationMetric(self.num_classes)
+        return SegmentationMetric(self.num_classes, self.absent)
 
     def colorize(
         self, values: Int[Tensor, "b h w"], valid: Bool[Tensor, "b h w"] | None = None
@@ -92,16 +104,18 @@ class Segmentation(Task):
 class SegmentationMetric(Metric):
     """Mean intersection over union and pixel accuracy, both from ONE confusion matrix over everything seen.
 
-    A class absent from predictions and labels is skipped.
+    Args:
+        num_classes: how many classes there are.
+        absent: whether mIoU leaves out a class absent from predictions and labels or counts it as 0.
     """
 
     full_state_update = False
     higher_is_better = True
     confusion: Tensor
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, absent: Absent = "skip") -> None:
         super().__init__()
-        self.num_classes = num_classes
+        self.num_classes, self.absent = num_classes, absent
         self.add_state("confusion", torch.zeros(num_classes, num_classes, dtype=torch.long), dist_reduce_fx="sum")
 
     def update(
@@ -116,8 +130,10 @@ class SegmentationMetric(Metric):
         correct = self.confusion.diagonal().double()
         union = self.confusion.sum(0) + self.confusion.sum(1) - correct
         present = union > 0
+        ious = correct[present] / union[present]
+        count = self.num_classes if self.absent == "zero" and len(ious) else len(ious)
         return {
-            "miou": 100 * (correct[present] / union[present]).mean(),
+            "miou": 100 * ious.sum() / count,
             "pixel_accuracy": 100 * correct.sum() / self.confusion.sum(),
         }
 

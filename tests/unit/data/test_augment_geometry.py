@@ -122,6 +122,19 @@ def test_a_zoomed_plane_stays_a_plane_squashed_along_the_optical_axis() -> None:
         torch.testing.assert_close(nearer["normals"][:, 2], -torch.ones_like(nearer["normals"][:, 2]))
 
 
+def test_the_zoomed_inverse_depth_of_a_plane_is_that_of_the_squashed_plane() -> None:
+    """One over the depth is (n . ray) / d: after magnification (nx, ny, s nz) . ray / d at the pixel s (u - cx)."""
+    center, normal = (20.5, 11.0), torch.tensor([0.36, 0.48, -0.8], dtype=torch.float64)
+    seen, some = scene(1 / plane(27, 40, normal, -3.0, center), normal.expand(27, 40, 3))
+    some = [Depth(inverse=True) if task.name == "depth" else task for task in some]
+    for scale in (1.2, 1.5):
+        view = Augmentation(some, scales=(scale,), flip=False)(seen, generator())
+        u, v = origin(view)
+        rays = points(torch.ones_like(u), scale * (u - center[0]), scale * (v - center[1]), (0, 0))
+        expected = rays @ (normal * torch.tensor([1, 1, scale])) / -3.0
+        torch.testing.assert_close(view.targets["depth"][:, 0].double(), expected, atol=1e-5, rtol=0)
+
+
 def test_a_zoomed_sphere_becomes_an_ellipsoid_around_the_nearer_middle() -> None:
     center, middle, radius = (20.5, 11.0), torch.tensor([0.1, 0.2, 4.0], dtype=torch.float64), 5.0
     depth = -sphere(27, 40, -middle, radius, center)  # from inside: the far half, seen everywhere

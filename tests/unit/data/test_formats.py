@@ -13,9 +13,17 @@ from PIL import Image
 
 from mtpsl.data.arrays import any_covered, nearest, read_array, read_image
 from mtpsl.data.description import read_description
-from mtpsl.data.formats import FORMATS, DepthFormat, EdgesFormat, NormalsFormat, SegmentationFormat
+from mtpsl.data.formats import (
+    FORMATS,
+    DepthFormat,
+    EdgesFormat,
+    HumanPartsFormat,
+    NormalsFormat,
+    SaliencyFormat,
+    SegmentationFormat,
+)
 from mtpsl.errors import UserError
-from mtpsl.tasks import TASKS
+from mtpsl.tasks import TASKS, HumanParts
 
 SEGMENTATION = SegmentationFormat(classes=3, ignore=[255, 9])
 ENCODED = NormalsFormat(offset=128, divisor=127)
@@ -156,6 +164,48 @@ def test_normals_with_a_wrong_offset_are_refused(tmp_path):
         NormalsFormat(offset=100, divisor=127).read(tmp_path / "a.png", None)
 
 
+def test_what_is_above_the_threshold_is_salient(tmp_path):
+    grey = png(tmp_path / "a.png", np.array([[0, 127, 128, 255]], np.uint8))
+    target, valid = SaliencyFormat().read(grey, (1, 4))
+    assert target.dtype == torch.float32
+    assert target.tolist() == [[[0, 0, 1, 1]]]
+    assert valid.all()
+    target, valid = SaliencyFormat(threshold=0, ignore=[255]).read(grey, (1, 4))
+    assert target.tolist() == [[[0, 1, 1, 0]]]
+    assert valid.tolist() == [[True, True, True, False]]
+    shares = npy(tmp_path / "b.npy", np.array([[0.2, 0.5, 0.7]], np.float32))
+    assert SaliencyFormat(threshold=0.5).read(shares, (1, 3))[0].tolist() == [[[0, 0, 1]]]
+    marks = npy(tmp_path / "c.npy", np.array([[False, True]]))
+    assert SaliencyFormat(threshold=0.5).read(marks, (1, 2))[0].tolist() == [[[0, 1]]]
+
+
+def test_saliency_that_is_no_number_or_has_colours_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"a\.npy: saliency nan at 1 pixels should be finite"):
+        SaliencyFormat().read(npy(tmp_path / "a.npy", np.array([[np.nan, 0.5]])), (1, 2))
+    with pytest.raises(UserError, match="should have 1 channel"):
+        SaliencyFormat().read(png(tmp_path / "a.png", np.zeros((1, 2, 3), np.uint8)), (1, 2))
+
+
+def test_human_parts_are_seven_classes_unless_told_otherwise(tmp_path):
+    parts = png(tmp_path / "a.png", np.array([[0, 6, 255]], np.uint8))
+    target, valid = HumanPartsFormat(ignore=255).read(parts, (1, 3))
+    assert (target.tolist(), valid.tolist()) == ([[0, 6, 0]], [[True, True, False]])
+    with pytest.raises(UserError, match="class index 255 at 1 pixels, but classes go from 0 to 6"):
+        HumanPartsFormat().read(parts, (1, 3))
+    task = HumanPartsFormat(absent="zero").task("parts")
+    assert isinstance(task, HumanParts)
+    assert (task.name, task.class_names[6], task.absent) == ("parts", "lower leg", "zero")
+    assert HumanPartsFormat(classes=["none", "body"]).task("parts").out_channels == 2
+
+
+def test_formats_hand_their_options_to_the_task():
+    assert DepthFormat(inverse=True).task("near").options() == {"unit": "1/m", "inverse": True}
+    assert DepthFormat(inverse=True, unit="").task("near").options() == {"unit": "", "inverse": True}
+    assert DepthFormat().task("depth").options() == {"unit": "m", "inverse": False}
+    assert NormalsFormat(loss="l1").task("normals").options() == {"loss": "l1"}
+    assert SegmentationFormat(3, absent="zero").task("segmentation").options()["absent"] == "zero"
+
+
 def test_edges_are_zero_one_or_ignored(tmp_path):
     edges = EdgesFormat(ignore=255)
     target, valid = edges.read(png(tmp_path / "a.png", np.array([[0, 1, 255]], np.uint8)), (1, 3))
@@ -199,7 +249,7 @@ def test_a_label_of_another_size_or_with_other_channels_is_refused(tmp_path):
     path = png(tmp_path / "a.png", np.zeros((4, 6, 3), np.uint8))
     with pytest.raises(UserError, match=r"size 6x4 \(height x width\), not 4x6x3"):
         SEGMENTATION.read(path, (6, 4))
-    for label_format in (SEGMENTATION, DepthFormat(), EdgesFormat()):
+    for label_format in (SEGMENTATION, DepthFormat(), EdgesFormat(), SaliencyFormat()):
         with pytest.raises(UserError, match="1 channel"):
             label_format.read(path, (4, 6))
     with pytest.raises(UserError, match="3 channels, not 1"):
@@ -331,6 +381,14 @@ def test_a_description_keeps_its_order_and_builds_tasks(tmp_path):
         ("name: x\ntasks: {depth: {scale: .nan}}", "`scale`"),
         ("name: x\ntasks: {depth: {missing: [zero]}}", "`missing`"),
         ("name: x\ntasks: {normals: {divisor: -1}}", "`divisor`"),
+        ("name: x\ntasks: {normals: {loss: l2}}", "`loss` should be cosine or l1, not l2"),
+        ("name: x\ntasks: {depth: {inverse: 1}}", "`inverse` should be true or false, not 1"),
+        ("name: x\ntasks: {depth: {unit: 3}}", "`unit`"),
+        ("name: x\ntasks: {saliency: {threshold: high}}", "`threshold` should be a number, not high"),
+        ("name: x\ntasks: {saliency: {threshold: .inf}}", "`threshold`"),
+        ("name: x\ntasks: {saliency: {ignore: [a]}}", "`ignore`"),
+        ("name: x\ntasks: {segmentation: {classes: 2, absent: nan}}", "`absent` should be skip or zero, not nan"),
+        ("name: x\ntasks: {human_parts: {classes: 1}}", "at least 2"),
         ("name: [", "is not YAML"),
         ("name: !!python/object/apply:os.system [ls]\ntasks: {}", "is not YAML"),
     ],

@@ -61,6 +61,33 @@ def test_what_is_magnified_is_nearer() -> None:
     assert torch.equal(Depth().mirror(depth), depth)
 
 
+def test_inverse_depth_is_multiplied_where_depth_is_divided() -> None:
+    depth, scale = torch.tensor([[[[1.0, 4.0]]], [[[2.0, 8.0]]]]), torch.tensor([1.2, 1.5])
+    inverse = Depth(inverse=True).zoom(1 / depth, scale)
+    torch.testing.assert_close(inverse, 1 / Depth().zoom(depth, scale))
+    assert inverse[1].flatten().tolist() == [0.75, 0.1875]
+
+
+def test_near_is_drawn_bright_of_inverse_depth_too() -> None:
+    inverse = torch.tensor([[[[1.0, 0.5, 0.0]]]])
+    brightness = Depth(inverse=True).colorize(inverse)[0].mean(0).flatten()
+    assert brightness[0] > brightness[1] > brightness[2] > 0
+
+
+def test_inverse_depth_is_scored_in_its_own_unit() -> None:
+    assert Depth(inverse=True).score_types["abs_err"] == ("1/m", False)
+    assert Depth(inverse=True, unit="").score_types["rmse"] == ("", False)
+    assert Depth(inverse=True, unit="px").options() == {"unit": "px", "inverse": True}
+
+
+def test_labels_of_zero_have_no_relative_error() -> None:
+    metric = Depth(inverse=True).metric()
+    target = torch.tensor([[[[0.0, 2.0, 4.0]]]])
+    metric.update(torch.tensor([[[[1.0, 3.0, 4.0]]]]), target, torch.ones(1, 1, 3, dtype=torch.bool))
+    values = {name: float(x) for name, x in metric.compute().items()}
+    assert values == pytest.approx({"abs_err": 2 / 3, "rel_err": 1 / 4, "rmse": (2 / 3) ** 0.5})
+
+
 def test_near_is_drawn_brighter_than_far_on_one_scale_for_the_batch() -> None:
     depth = torch.tensor([[[[1.0, 2.0]]], [[[2.0, 4.0]]]])
     brightness = Depth().colorize(depth).mean(1)

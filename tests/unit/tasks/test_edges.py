@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from mtpsl.tasks import Edges
+from mtpsl.tasks import Edges, describe_task, make_task
+from mtpsl.tasks.boundaries import usable_cores
 
 
 def test_the_loss_weighs_boundaries_095_and_the_rest_005() -> None:
@@ -36,9 +37,13 @@ def test_the_encoded_label_is_one_on_valid_boundaries_and_zero_elsewhere() -> No
     assert encoded.flatten().tolist() == [1, 0, 0, 0]
 
 
-def test_the_metric_takes_the_tolerance_and_the_thresholds_of_the_task() -> None:
-    metric = Edges(tolerance=0.02, thresholds=7).metric()
-    assert (metric.tolerance, metric.thresholds) == (0.02, 7)
+def test_the_metric_takes_its_options_from_the_task() -> None:
+    metric = Edges(tolerance=0.02, thresholds=7, nms=True, workers=3).metric()
+    assert (metric.tolerance, metric.thresholds, metric.nms, metric.workers) == (0.02, 7, True, 3)
+    assert Edges().metric().nms is False
+    assert Edges().metric().workers == usable_cores()
+    again = make_task(describe_task(Edges(nms=True, workers=3)))
+    assert again.options() == Edges(nms=True, workers=3).options()
 
 
 def test_boundaries_are_drawn_white() -> None:

@@ -8,24 +8,38 @@ import pytest
 import torch
 from torch import Tensor
 
-from builders import sample
+from builders import label
 from mtpsl.structures import Score
-from mtpsl.tasks import TASKS, Task, describe_task, make_task
+from mtpsl.tasks import TASKS, Depth, Edges, Normals, Segmentation, Task, describe_task, make_task
+from mtpsl.tasks.binary import BinaryTask
 
 SIZE = (12, 16)
 
 
-@pytest.fixture(params=TASKS)
+MADE: dict[str, Task] = {
+    **{name: kind() for name, kind in TASKS.items() if name != "segmentation"},  # type: ignore[call-arg]
+    "segmentation": Segmentation(num_classes=5),
+    "segmentation, absent classes as 0": Segmentation(num_classes=5, absent="zero"),
+    "inverse depth": Depth(inverse=True),
+    "normals by L1": Normals(loss="l1"),
+    "edges after nms": Edges(nms=True, workers=1),
+}
+
+
+@pytest.fixture(params=MADE)
 def task(request: pytest.FixtureRequest) -> Task:
-    kind = TASKS[request.param]
-    return kind(num_classes=5) if request.param == "segmentation" else kind()  # type: ignore[call-arg]
+    return MADE[request.param]
+
+
+def test_every_registered_task_is_tested() -> None:
+    assert {type(task) for task in MADE.values()} == {*TASKS.values()}
 
 
 def labels(task: Task, count: int = 3, size: tuple[int, int] = SIZE) -> tuple[Tensor, Tensor, Tensor]:
     """Predictions, labels and masks with holes."""
     random = torch.Generator().manual_seed(0)
     prediction = torch.randn((count, task.out_channels, *size), generator=random)
-    target = torch.stack([sample(size=size, seed=i, edges=True).targets[task.name] for i in range(count)])
+    target = torch.stack([label(task, size, seed=1 + i) for i in range(count)])
     return prediction, target, torch.rand((count, *size), generator=random) > 1 / 3
 
 
@@ -68,9 +82,9 @@ def test_what_is_not_valid_touches_neither_loss_nor_gradient(task: Task) -> None
     prediction, target, valid = labels(task)
     valid[1] = False  # an image without a label
     results = []
-    for label in (target, poisoned(target, valid)):
+    for shown in (target, poisoned(target, valid)):
         x = prediction.clone().requires_grad_()
-        loss = task.loss(x, label, valid)
+        loss = task.loss(x, shown, valid)
         assert loss[1] == 0
         loss.sum().backward()
         assert x.grad is not None
@@ -140,7 +154,7 @@ def test_a_perfect_prediction_scores_better_than_a_random_one(task: Task) -> Non
     if target.dtype == torch.long:
         perfect = 9 * torch.nn.functional.one_hot(target, task.out_channels).movedim(-1, 1).float()
     else:
-        perfect = 20 * target - 10 if task.name == "edges" else target
+        perfect = 20 * target - 10 if isinstance(task, BinaryTask) else target
     better, worse = (values(task, [(x, target, valid)])[task.primary] for x in (perfect, prediction))
     assert better > worse if task.score_types[task.primary][1] else better < worse
     assert (task.loss(perfect, target, valid) < task.loss(prediction, target, valid)).all()

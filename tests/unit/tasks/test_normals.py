@@ -33,6 +33,18 @@ def test_the_loss_is_one_minus_the_cosine_whatever_the_length() -> None:
     assert Normals().loss(100 * prediction, target, valid).tolist() == pytest.approx([0.2])
 
 
+def test_the_l1_loss_is_the_mean_difference_of_a_component_whatever_the_length() -> None:
+    # (0, 3, 4) has the direction (0, 0.6, 0.8): differences 0, 0.6 and 0.2; the second pixel does not count.
+    prediction = torch.tensor([0.0, 3.0, 4.0]).view(1, 3, 1, 1).expand(1, 3, 1, 2)
+    target = torch.tensor([0.0, 0.0, 1.0]).view(1, 3, 1, 1).expand(1, 3, 1, 2)
+    valid = torch.tensor([[[True, False]]])
+    assert Normals(loss="l1").loss(prediction, target, valid).tolist() == pytest.approx([0.8 / 3])
+    assert Normals(loss="l1").loss(100 * prediction, target, valid).tolist() == pytest.approx([0.8 / 3])
+    every = torch.ones_like(valid)
+    expected = F.l1_loss(F.normalize(prediction, dim=1), target)
+    assert Normals(loss="l1").loss(prediction, target, every).tolist() == pytest.approx([float(expected)])
+
+
 @pytest.mark.parametrize("count", [1, 2, 999, 1000])
 def test_angles_are_scored_as_numpy_does(count: int) -> None:
     degrees = torch.rand(count, generator=torch.Generator().manual_seed(count)) ** 2 * 180

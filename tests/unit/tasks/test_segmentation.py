@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
+from torchmetrics.classification import MulticlassJaccardIndex
 
 from mtpsl.tasks import Segmentation
 
@@ -46,6 +47,18 @@ def test_a_class_absent_from_predictions_and_labels_is_skipped() -> None:
     metric.update(prediction, target, torch.ones(1, 1, 4, dtype=torch.bool))
     # IoU 1/2 of class 0 and 2/3 of class 1.
     assert float(metric.compute()["miou"]) == pytest.approx(100 * (1 / 2 + 2 / 3) / 2)
+
+
+def test_a_class_absent_from_predictions_and_labels_counts_as_zero_on_request() -> None:
+    random = torch.Generator().manual_seed(0)
+    prediction = torch.randn((2, 6, 9, 11), generator=random)
+    prediction[:, 4] = -9  # never predicted, never labelled
+    target = torch.randint(0, 4, (2, 9, 11), generator=random)
+    metric = Segmentation(num_classes=6, absent="zero").metric()
+    metric.update(prediction, target, torch.ones(2, 9, 11, dtype=torch.bool))
+    oracle = MulticlassJaccardIndex(6, average="none")(prediction, target)
+    assert oracle[4] == 0
+    assert float(metric.compute()["miou"]) == pytest.approx(100 * float(oracle.mean()))
 
 
 def test_the_encoded_prediction_is_one_hot_and_lets_gradients_through() -> None:

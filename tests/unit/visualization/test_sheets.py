@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from builders import batch, sample, tasks
 from mtpsl.structures import Batch, Output
-from mtpsl.tasks import Depth, Edges, Normals, Segmentation
+from mtpsl.tasks import Depth, Edges, HumanParts, Normals, Saliency, Segmentation
 from mtpsl.visualization import draw_sheet, save_sheets
 from mtpsl.visualization.grid import EMPTY, as_picture, cell_size, framed
 from mtpsl.visualization.legends import class_legend, legend
@@ -149,6 +149,17 @@ def test_the_legend_has_the_classes_that_occur():
     assert {(250, 0, 0), (9, 99, 199)} <= shown
     assert not {(0, 250, 0), (0, 0, 250)} & shown
     assert class_legend(task, values, torch.zeros_like(valid), 300) is None
+
+
+def test_parts_of_bodies_have_a_legend_and_saliency_needs_none():
+    valid = torch.ones(1, 1, 2, dtype=torch.bool)
+    picture = legend(HumanParts(), torch.tensor([[[1, 6]]]), valid, 300)
+    assert picture is not None
+    shown = {tuple(color) for color in np.asarray(picture).reshape(-1, 3)}
+    colors = (HumanParts().colors * 255).round().int().tolist()
+    assert {tuple(colors[1]), tuple(colors[6])} <= shown
+    assert tuple(colors[2]) not in shown
+    assert legend(Saliency(), torch.ones(1, 1, 1, 2), valid, 300) is None
 
 
 def test_the_depth_bar_has_the_colors_of_the_picture():

@@ -1,0 +1,127 @@
+"""Labels that measure the scene: depth and normals."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, get_args
+
+import numpy as np
+import torch
+
+from mtpsl.data.label_format import Given, Label, LabelFormat, plane, positive
+from mtpsl.errors import UserError
+from mtpsl.tasks import Depth, Normals, Task
+from mtpsl.tasks.normals import NormalsLoss
+
+
+@dataclass(frozen=True)
+class DepthFormat(LabelFormat):
+    """A depth per pixel: stored value times `scale`.
+
+    Args:
+        scale: the unit of a stored 1.
+        missing: stored numbers that mean "unknown"; may contain nan.
+        unit: the unit after scaling; by default m, or 1/m of inverse depth.
+        inverse: whether the numbers are inverse depths, such as disparities: larger is nearer.
+    """
+
+    scale: Given = 1.0
+    missing: Given = 0.0
+    unit: Given = None
+    inverse: Given = False
+    kind: ClassVar[str] = "depth"
+
+    def __post_init__(self) -> None:
+        positive("scale", self.scale)
+        self._missing()
+        if self.unit is not None and not isinstance(self.unit, str):
+            raise ValueError(f"`unit` should be a text such as m, not {self.unit}")
+        if not isinstance(self.inverse, bool):
+            raise ValueError(f"`inverse` should be true or false, not {self.inverse}")
+
+    def _missing(self) -> list[float]:
+        values = self.missing if isinstance(self.missing, list | tuple) else [self.missing]
+        try:
+            return [float("x" if isinstance(value, bool) else value) for value in values]
+        except (TypeError, ValueError):
+            raise ValueError(f"`missing` should be a number, nan or a list of them, not {self.missing}") from None
+
+    def task(self, name: str) -> Task:
+        """Depth."""
+        return Depth(name, unit=self.unit, inverse=self.inverse)
+
+    def decode(self, stored: np.ndarray, path: Path) -> Label:
+        """Depth (1, h, w); 0 where missing."""
+        stored = plane(stored, path)
+        valid = np.ones(stored.shape, bool)
+        for value in self._missing():
+            valid &= ~np.isnan(stored) if math.isnan(value) else stored != value
+        with np.errstate(over="ignore", invalid="ignore"):
+            depth = (np.where(valid, stored, 0).astype(np.float64) * self.scale).astype(np.float32)
+        wrong = stored[~(np.isfinite(depth) & (depth >= 0))]
+        if wrong.size:
+            raise UserError(
+                f"{path}: depth {wrong[0]} at {wrong.size} pixels, but depth should be finite and not negative: "
+                f"correct the file, or name the value in `missing` in dataset.yaml"
+            )
+        return torch.from_numpy(depth)[None], torch.from_numpy(valid)
+
+
+@dataclass(frozen=True)
+class NormalsFormat(LabelFormat):
+    """A unit vector per pixel: (stored - offset) / divisor in a PNG, the vector itself in an npy file.
+
+    The vector whose stored or decoded components are all zero means "unknown". The defaults are the usual
+    2 v / 255 - 1.
+
+    Args:
+        offset: the stored number of a zero component.
+        divisor: how many steps a component of 1 is above it.
+        loss: what training minimizes: `cosine`, one minus the cosine of the angle, or `l1`, the absolute difference.
+    """
+
+    offset: Given = 127.5
+    divisor: Given = 127.5
+    loss: Given = "cosine"
+    kind: ClassVar[str] = "normals"
+
+    def __post_init__(self) -> None:
+        positive("offset", self.offset)
+        positive("divisor", self.divisor)
+        if self.loss not in get_args(NormalsLoss):
+            raise ValueError(f"`loss` should be cosine or l1, not {self.loss}")
+
+    def task(self, name: str) -> Task:
+        """Surface normals."""
+        return Normals(name, loss=self.loss)
+
+    def decode(self, stored: np.ndarray, path: Path) -> Label:
+        """Unit vectors (3, h, w); zero where missing."""
+        if stored.ndim != 3 or stored.shape[2] != 3:
+            channels = stored.shape[2] if stored.ndim == 3 else 1
+            raise UserError(
+                f"{path}: normals should have 3 channels, not {channels}: save x, y, z as RGB, without alpha"
+            )
+        x, y, z = vectors = np.ascontiguousarray(np.moveaxis(stored, 2, 0), dtype=np.float32)
+        missing = (x == 0) & (y == 0) & (z == 0)
+        tolerance, shortest = 0.05, 0.0
+        if path.suffix.lower() == ".png":
+            x, y, z = vectors = (vectors - np.float32(self.offset)) / np.float32(self.divisor)
+            # rounding moves each component by at most half a step
+            tolerance, shortest = 0.05 + math.sqrt(3) / 2 / self.divisor, 1 / self.divisor
+        with np.errstate(over="ignore", invalid="ignore"):
+            length = np.sqrt(x * x + y * y + z * z)
+        missing |= length <= shortest
+        wrong = length[~missing & ~(np.abs(length - 1) <= tolerance)]
+        if wrong.size:
+            raise UserError(
+                f"{path}: normals of length {wrong[0]:.3g} at {wrong.size} pixels, but their length should be 1 "
+                "(within 5 %): correct `offset` and `divisor` in dataset.yaml, or store unit vectors, and (0, 0, 0) "
+                "where unknown"
+            )
+        # float32 keeps length 1 only to 3e-7: dividing a unit vector again would change it, and so a converted set
+        scale = np.where(np.abs(length - 1) <= 1e-6, 1, 1 / np.where(missing, 1, length)).astype(np.float32)
+        unit = vectors * np.where(missing, 0, scale)
+        return torch.from_numpy(unit), torch.from_numpy(~missing)

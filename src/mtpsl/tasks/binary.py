@@ -1,0 +1,51 @@
+"""What tasks have in common that tell one kind of pixel from all others."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mtpsl.structures import TargetSpec
+from mtpsl.tasks.base import Task, paint_invalid
+
+
+class BinaryTask(Task):
+    """A pixel belongs to what is looked for (1) or not (0): one logit per pixel.
+
+    Args:
+        name: the task's name.
+    """
+
+    #: colour of 0, as shares of red, green and blue
+    ground: ClassVar[tuple[float, float, float]]
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.out_channels = self.encoding_channels = 1
+        self.target_spec = TargetSpec(1, torch.float32)
+
+    def decode(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+        """The probability of 1."""
+        return prediction.sigmoid()
+
+    def soft(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+        """The probability of 1."""
+        return prediction.sigmoid()
+
+    def encode_prediction(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+        """The probability of 1."""
+        return prediction.sigmoid()
+
+    def encode_target(self, target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b 1 h w"]:
+        """The label, 0 where not valid."""
+        return target.masked_fill(~valid[:, None], 0.0)
+
+    def colorize(
+        self, values: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"] | None = None
+    ) -> Float[Tensor, "b 3 h w"]:
+        """White on a dark colour."""
+        unit = values.clamp(0, 1)
+        return paint_invalid(unit + (1 - unit) * unit.new_tensor(self.ground).view(3, 1, 1), valid)
