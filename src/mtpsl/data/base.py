@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from mtpsl.data.arrays import image_tensor
 from mtpsl.data.label_format import LabelFormat
+from mtpsl.data.shares import Shares
 from mtpsl.errors import UserError
 from mtpsl.structures import Sample
 from mtpsl.tasks import Task
@@ -32,6 +33,8 @@ class LabelledDataset(Dataset[Sample], ABC):
     keys: list[str]
     #: which labels exist, known without opening a label
     available: Bool[Tensor, "n k"]
+    #: how often the images of each source are drawn in training, if there are several sources
+    shares: Shares | None = None
 
     def __len__(self) -> int:
         return len(self.keys)

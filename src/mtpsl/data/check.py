@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
-from mtpsl.data.arrays import read_picture
-from mtpsl.data.description import Description, read_description
-from mtpsl.data.folder import SplitFiles, find_splits, list_split
-from mtpsl.data.label_format import LabelFormat
+from mtpsl.data.base import StoredDataset, stored_size
+from mtpsl.data.folder import FolderDataset
+from mtpsl.data.layouts import layout_title, open_layout, require_layout, splits_of
+from mtpsl.data.provenance import changed_source
 from mtpsl.data.report import DatasetReport, SplitReport, TaskReport
 from mtpsl.data.statistics import STATISTICS, Statistics
 from mtpsl.errors import UserError
@@ -25,6 +25,8 @@ def check_dataset(
     root: str | Path,
     description: str | Path | None = None,
     *,
+    name: str | None = None,
+    classes: int | None = None,
     size: tuple[int, int] | None = None,
     progress: bool = True,
     limit: int = 10,
@@ -33,25 +35,42 @@ def check_dataset(
 
     Args:
         root: the data set's folder.
-        description: the dataset.yaml; by default the one in `root`.
+        description: the dataset.yaml; by default the one in `root` (`folder` only).
+        name: the layout; by default it is recognized.
+        classes: number of segmentation classes, for layouts that offer several.
         size: height and width that labels are resized to before they are counted, as training would.
         progress: show a progress bar on the error stream.
         limit: how many problems are listed per split and kind.
 
     Raises:
-        UserError: the folder or the description itself is missing or wrong.
+        UserError: the folder or the description itself is missing or wrong, or its layout is unknown.
     """
     root = Path(root)
-    splits = find_splits(root)
-    described = read_description(root / "dataset.yaml" if description is None else description)
-    report = DatasetReport(described.name, str(root))
+    layout = require_layout(root, name or ("folder" if description is not None else None))
+    checkers: list[_SplitChecker] = []
+    problems: dict[str, str] = {}
+    # a layout that finds no split says itself what is missing
+    for split in splits_of(layout, root) or ["train"]:
+        options: dict[str, Any] = {
+            "description": description,
+            "classes": classes,
+            "strict": False if layout == "folder" else None,
+        }
+        try:
+            checkers.append(_SplitChecker(split, open_layout(layout, root, split, size=size, **options)))
+        except UserError as error:
+            problems[split] = str(error)
+    if not checkers:
+        raise UserError(next(iter(problems.values())))
+    report = DatasetReport(checkers[0].dataset.name, str(root), layout, layout_title(layout))
+    report.problems += dict.fromkeys(problems.values())
+    if stale := changed_source(root):
+        report.notes.append(stale)
     with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
-        files = {split: list_split(root / split, [*described.formats]) for split in splits}
-        job = bar.add_task("reading", total=sum(len(one.images) for one in files.values()))
-        for split, listed in files.items():
-            checker = _SplitChecker(split, described, listed, size)
+        job = bar.add_task("reading", total=sum(len(checker.dataset) for checker in checkers))
+        for checker in checkers:
             with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-                for read in pool.map(checker.read, sorted(listed.images)):
+                for read in pool.map(checker.read, range(len(checker.dataset))):
                     checker.count(read)
                     bar.advance(job)
             checker.finish(report, limit)
@@ -62,33 +81,31 @@ def check_dataset(
 class _Read:
     """What reading one image and its labels gave; everything counted, nothing kept."""
 
-    key: str
     size: tuple[int, int] | None = None
     statistics: dict[str, Statistics] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
 
 
 class _SplitChecker:
-    def __init__(self, name: str, described: Description, files: SplitFiles, size: tuple[int, int] | None) -> None:
-        self.name, self.files, self.size = name, files, size
-        self.formats: Mapping[str, LabelFormat] = described.formats
-        self.types = {name: label_format.kind for name, label_format in described.formats.items()}
+    def __init__(self, name: str, dataset: StoredDataset) -> None:
+        self.name, self.dataset = name, dataset
+        self.types = {name: label_format.kind for name, label_format in dataset.formats.items()}
         self.totals = {name: STATISTICS[kind]() for name, kind in self.types.items()}
         self.sizes: Counter[tuple[int, int]] = Counter()
-        self.problems: dict[str, list[str]] = {"folders": list(files.problems)} if files.problems else {}
+        self.problems: dict[str, list[str]] = {}
+        if isinstance(dataset, FolderDataset) and dataset.files.problems:
+            self.problems["folders"] = list(dataset.files.problems)
 
-    def read(self, key: str) -> _Read:
-        read = _Read(key)
+    def read(self, index: int) -> _Read:
+        read = _Read()
         try:
-            picture = read_picture(self.files.images[key])
-            read.size = (picture.height, picture.width)
+            read.size = stored_size(self.dataset.image(index))
         except UserError as error:
             read.problems["image"] = str(error)
-        for name, label_format in self.formats.items():
-            path = self.files.labels[name].get(key)
-            if path is not None:
+        for name, exists in zip(self.types, self.dataset.available[index].tolist(), strict=True):
+            if exists:
                 try:
-                    target, valid = label_format.read(path, read.size, self.size)
+                    target, valid = self.dataset.label(index, name, read.size)
                     read.statistics[name] = STATISTICS[self.types[name]]()
                     read.statistics[name].update(target.numpy(), valid.numpy())
                 except UserError as error:
@@ -104,31 +121,35 @@ class _SplitChecker:
             self.problems.setdefault(kind, []).append(problem)
 
     def finish(self, report: DatasetReport, limit: int) -> None:
-        images = self.files.images
+        available, images = self.dataset.available, len(self.dataset)
         tasks = {}
-        for name, label_format in self.formats.items():
-            total, labels = self.totals[name], len(images.keys() & self.files.labels[name].keys())
+        for column, (name, task) in enumerate(self.dataset.tasks.items()):
+            total, labels = self.totals[name], int(available[:, column].sum())
             tasks[name] = TaskReport(
                 type=self.types[name],
                 labels=labels,
-                label_share=labels / max(len(images), 1),
+                label_share=labels / max(images, 1),
                 valid_share=total.valid / total.pixels if total.pixels else None,
                 empty=total.empty,
-                values=total.values(label_format.task(name)),
+                values=total.values(task),
             )
             where = f"{self.name}/{name}"
             if not labels:
                 report.notes.append(f"{where}: no label, so this task cannot be trained or scored on this split")
             if total.empty:
                 report.notes.append(f"{where}: {total.empty} labels without any valid pixel")
-            report.notes += [f"{where}: {note}" for note in total.notes(label_format.task(name))]
-        unlabelled = sum(not any(key in files for files in self.files.labels.values()) for key in images)
+            report.notes += [f"{where}: {note}" for note in total.notes(task)]
+        unlabelled = int((~available.any(1)).sum())
         if unlabelled:
-            report.notes.append(f"{self.name}: {unlabelled} of {len(images)} images have no label of any task")
-        if len(self.sizes) > 1 and self.size is None:
+            report.notes.append(f"{self.name}: {unlabelled} of {images} images have no label of any task")
+        if len(self.sizes) > 1 and self.dataset.size is None:
             report.notes.append(f"{self.name}: images of {len(self.sizes)} sizes: train with a size to resize to")
+        published = self.dataset.published.get(self.name)
+        if published is not None:
+            found = "as" if published == images else f"but {published}"
+            report.notes.append(f"{self.name}: {images} images, {found} published")
         sizes = {f"{height}x{width}": count for (height, width), count in self.sizes.most_common()}
-        report.splits[self.name] = SplitReport(len(images), unlabelled, sizes, tasks)
+        report.splits[self.name] = SplitReport(images, unlabelled, sizes, tasks)
         for kind, problems in self.problems.items():
             report.problems += problems[:limit]
             if len(problems) > limit:

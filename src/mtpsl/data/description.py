@@ -45,13 +45,26 @@ def read_description(path: str | Path) -> Description:
     """
     path = Path(path)
     if not path.is_file():
+        from mtpsl.data.layouts import other_layout  # it imports the registry, which imports this file
+
+        cure = other_layout(path.parent, "folder")
         raise UserError(
-            f"{path}: no such description: write one (name, and tasks with classes, scale, ...) or give its path"
+            f"{path}: no such description: "
+            + (cure or "write one (name, and tasks with classes, scale, ...) or give its path")
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    return parse_description(content, path)
+
+
+def parse_description(content: Any, path: Path) -> Description:
+    """A description from what its file holds.
+
+    Raises:
+        UserError: an unknown or wrong entry.
+    """
     _known_keys(path, "a description", content, ("name", "tasks"))
     if not isinstance(content.get("name"), str) or not content["name"]:
         raise UserError(f"{path}: `name` should be a text, not {content.get('name')!r}")

@@ -23,7 +23,7 @@ FOREIGN_SUFFIXES |= {*IMAGE_SUFFIXES, *ARRAY_SUFFIXES, ".pt", ".pth"}
 
 
 class FolderDataset(StoredDataset):
-    """The images of one split with every label that exists.
+    """One split of folders of images and labels that a dataset.yaml describes; no file, no label.
 
     Args:
         root: the data set's folder.
@@ -31,6 +31,8 @@ class FolderDataset(StoredDataset):
         size: height and width to resize to; by default images keep their own.
         description: the dataset.yaml; by default the one in `root`.
         tasks: the tasks to read; by default all that are described.
+        strict: refuse a split whose files have wrong names; otherwise these are left out and listed in
+            `files.problems`.
 
     Raises:
         UserError: a folder or the description is missing or wrong, two files have one name, a label has no image.
@@ -44,6 +46,7 @@ class FolderDataset(StoredDataset):
         size: tuple[int, int] | None = None,
         description: str | Path | None = None,
         tasks: Sequence[str] | None = None,
+        strict: bool = True,
     ) -> None:
         self.root, self.split = Path(root), split
         splits = find_splits(self.root)
@@ -53,12 +56,12 @@ class FolderDataset(StoredDataset):
         if split not in splits:
             raise UserError(f"{self.root}: there is no split {split!r}: there are {', '.join(splits)}")
         self.files = list_split(self.root / split, [*self.tasks])
-        if self.files.problems:
+        if self.files.problems and strict:
             raise UserError(self.files.problems[0])
         self.keys = sorted(self.files.images)
         self.available: Bool[Tensor, "n k"] = torch.tensor(
             [[key in self.files.labels[name] for name in self.tasks] for key in self.keys], dtype=torch.bool
-        )
+        ).reshape(-1, len(self.tasks))
 
     @classmethod
     def find_splits(cls, root: Path) -> list[str]:
@@ -94,8 +97,11 @@ def find_splits(root: Path) -> list[str]:
         raise UserError(f"{root}: there is no such folder: give the folder that holds the splits (train, val, ...)")
     splits = FolderDataset.find_splits(root)
     if not splits:
+        from mtpsl.data.layouts import other_layout  # it imports the registry, which imports this file
+
         raise UserError(
-            f"{root}: there is no split in it: images should lie in <split>/image, as in {root / 'train/image'}"
+            f"{root}: there is no split in it: "
+            + (other_layout(root, "folder") or f"images should lie in <split>/image, as in {root / 'train/image'}")
         )
     return splits
 

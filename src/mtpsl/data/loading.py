@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from mtpsl.data.shares import Shares
 from mtpsl.errors import UserError
 from mtpsl.structures import Batch, Sample, TargetSpec
 
@@ -30,7 +31,7 @@ def make_loader(
     """A loader of batches; call `loader.sampler.set_epoch(epoch)` before each epoch (Lightning does).
 
     Args:
-        dataset: with a length; a sample per index.
+        dataset: with a length; a sample per index; its `shares`, if it has any, decide what is drawn in training.
         specs: the tasks of a batch and the form of their labels.
         batch_size: images per batch and process.
         shuffle: draw a new order each epoch and give every process equally many images (training); otherwise keep the
@@ -53,6 +54,7 @@ def make_loader(
         rank=rank,
         world_size=world_size,
         drop_last_to=batch_size if drop_last else None,
+        shares=getattr(dataset, "shares", None) if shuffle else None,
     )
     return BatchLoader(
         _Reporting(dataset),
@@ -79,6 +81,7 @@ class EpochSampler(Sampler[int]):
         drop_last_to: cut the share of each process to a multiple of this (the batch size).
         pad: repeat images so that all processes get equally many (by default when shuffling: training); without, every
             image goes to exactly one process and shares may differ by one (evaluation).
+        shares: what part of an epoch comes from which source (with `shuffle`); by default every image is drawn once.
 
     Raises:
         UserError: `drop_last_to` leaves nothing.
@@ -94,11 +97,12 @@ class EpochSampler(Sampler[int]):
         world_size: int = 1,
         drop_last_to: int | None = None,
         pad: bool | None = None,
+        shares: Shares | None = None,
     ) -> None:
         if not 0 <= rank < world_size:
             raise ValueError(f"rank should be from 0 to {world_size - 1}, not {rank}")
         self.count, self.shuffle, self.seed = count, shuffle, seed
-        self.rank, self.world_size = rank, world_size
+        self.rank, self.world_size, self.shares = rank, world_size, shares
         self.epoch = 0
         self._length = (
             -(-count // world_size) if (shuffle if pad is None else pad) else len(range(rank, count, world_size))
@@ -122,7 +126,11 @@ class EpochSampler(Sampler[int]):
         order = torch.arange(self.count)
         if self.shuffle:
             state = np.random.SeedSequence([self.seed % 2**64, self.epoch]).generate_state(1, np.uint64)[0]
-            order = torch.randperm(self.count, generator=torch.Generator().manual_seed(int(state >> np.uint64(1))))
+            generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
+            if self.shares is None:
+                order = torch.randperm(self.count, generator=generator)
+            else:
+                order = self.shares.draw(generator)
         places = torch.arange(self._length) * self.world_size + self.rank
         return iter(order[places % max(self.count, 1)].tolist())
 

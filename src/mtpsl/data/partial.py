@@ -34,7 +34,7 @@ class PartialDataset(Dataset[Sample]):
             row, column = (mask & ~dataset.available).nonzero()[0].tolist()
             raise ValueError(f"mask allows {[*dataset.tasks][column]} of {dataset.keys[row]!r}, which does not exist")
         self.dataset, self.name, self.tasks = dataset, dataset.name, dataset.tasks
-        self.mask, self.keys = mask, list(dataset.keys)
+        self.mask, self.keys, self.shares = mask, list(dataset.keys), dataset.shares
         self._rows = list(range(len(dataset)))
         self._cache: dict[int, _Packed] | None = {} if cache else None
 
@@ -60,6 +60,7 @@ class PartialDataset(Dataset[Sample]):
         part.dataset, part.name, part.tasks, part._cache = self.dataset, self.name, self.tasks, self._cache
         part.mask = self.mask[list(indices)]
         part.keys = [self.keys[index] for index in indices]
+        part.shares = None if self.shares is None else self.shares.subset(indices)
         part._rows = [self._rows[index] for index in indices]
         return part
 

@@ -53,7 +53,7 @@ def open_split(settings: DataSettings, split: str, tasks: list[str] | None, seed
     if settings.root is None:
         raise UserError("data.root is missing: name the folder of the data set, e.g. --data.root DATA")
     dataset = DATASETS[settings.name]
-    options = {"description": settings.description, "classes": settings.classes}
+    options = {"description": settings.description, "classes": settings.classes, "label_cache": settings.label_cache}
     given = {name: value for name, value in options.items() if value is not None}
     for name in given.keys() - inspect.signature(dataset).parameters.keys():
         raise UserError(f"data.{name} does not apply to data set {settings.name}: leave it out")
@@ -135,10 +135,13 @@ def more_labels(settings: DataSettings) -> str:
     return cures.get(settings.regime, "add labels, choose another data.regime")
 
 
-def build_network(config: RunConfig, tasks: list[Task]) -> MultiTaskNetwork:
-    """The network of a run, with fresh weights."""
+def build_network(config: RunConfig, tasks: list[Task], *, pretrained: bool = True) -> MultiTaskNetwork:
+    """The network of a run, with fresh weights; without `pretrained` none are looked for, since a run's will follow."""
+    options = config.network_options
+    if not pretrained:
+        options = {**options, **{k: v for k, v in {"pretrained": False, "weights": None}.items() if k in options}}
     try:
-        return NETWORKS[config.network]({task.name: task.out_channels for task in tasks}, **config.network_options)
+        return NETWORKS[config.network]({task.name: task.out_channels for task in tasks}, **options)
     except UserError:
         raise
     except ValueError as error:

@@ -14,11 +14,14 @@ class DataSettings:
     """Which images, at which size, with which labels.
 
     Args:
-        name: the data set's layout: `folder` (folders of images and labels, with a dataset.yaml) or `scenes` (rendered
-            rooms, built in).
+        name: the data set's layout: `folder` (folders of images and labels, with a dataset.yaml), `packed` (written by
+            `mtpsl convert`), `merged` (several data sets that a merged.yaml lists), `scenes` (rendered rooms, built
+            in), or a published data set as it is on disk: `cityscapes_mtan` (numbered arrays), `cityscapes` (by city),
+            `taskonomy`.
         root: the folder of a data set on disk.
         description: its dataset.yaml; by default the one in `root` (`folder` only).
         classes: number of segmentation classes, for layouts that offer several.
+        label_cache: folder that keeps labels computed from .mat files; by default one in `root` (`pascal` only).
         size: height and width to resize to; by default the images' own.
         regime: which of the labels that exist may be used: `full` all, `one` one per image, `random` 1 to K-1 per
             image, `ratio` one per image in unequal shares, `semi` all labels of some images and none of the others,
@@ -38,10 +41,23 @@ class DataSettings:
         cache: keep decoded images in memory.
     """
 
-    name: Literal["folder", "scenes"] = "folder"
+    name: Literal[
+        "folder",
+        "packed",
+        "merged",
+        "cityscapes_mtan",
+        "cityscapes",
+        "nyuv2",
+        "nyuv2_raw",
+        "nyud",
+        "pascal",
+        "taskonomy",
+        "scenes",
+    ] = "folder"
     root: str | None = None
     description: str | None = None
     classes: int | None = None
+    label_cache: str | None = None
     size: tuple[int, int] | None = None
     regime: Literal["full", "one", "random", "ratio", "semi", "file"] = "full"
     ratio: list[float] | None = None
@@ -118,6 +134,8 @@ class TrainingSettings:
         accelerator: `auto`, `cpu` or `gpu`.
         devices: processes (GPUs or CPU processes); each gets `batch_size` images per step.
         sheets: how many validation images are drawn into the run folder at the end.
+        start_from: a run folder whose network this run starts from, and its objective where both have the same one, to
+            be tuned further with a fresh optimizer (e.g. one that `mtpsl import-checkpoint` made).
     """
 
     epochs: int = 200
@@ -139,6 +157,7 @@ class TrainingSettings:
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = 1
     sheets: int = 4
+    start_from: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "validate_every", "devices"):

@@ -12,7 +12,8 @@ from PIL import Image
 from rich.console import Console
 
 from builders import SHARED, needs_shared
-from mtpsl.data import check_dataset
+from folder_sets import write_folder_set
+from mtpsl.data import FolderDataset, check_dataset, convert_dataset
 from mtpsl.errors import UserError
 
 DESCRIPTION = """
@@ -80,6 +81,7 @@ def test_the_report_can_be_printed_and_stored(root):
     text = printed(report)
     for part in (
         "[small]",
+        "looks like folder: One split of folders",
         "train",
         "10 of",
         "8x12",
@@ -152,6 +154,50 @@ def test_a_missing_set_or_description_is_an_error(root, tmp_path):
     (root / "dataset.yaml").unlink()
     with pytest.raises(UserError, match="no such description"):
         check_dataset(root, progress=False)
+
+
+def test_every_layout_is_recognized_and_read(tmp_path):
+    write_folder_set(tmp_path / "rooms")
+    convert_dataset(tmp_path / "rooms", tmp_path / "packed", progress=False)
+    (tmp_path / "merged.yaml").write_text("size: [8, 16]\nsources: {rooms: {root: rooms}, again: {root: packed}}")
+    folder = check_dataset(tmp_path / "rooms", progress=False)
+    packed = check_dataset(tmp_path / "packed", progress=False)
+    merged = check_dataset(tmp_path / "merged.yaml", progress=False)
+    assert [one.layout for one in (folder, packed, merged)] == ["folder", "packed", "merged"]
+    assert all(one.ok for one in (folder, packed, merged))
+    assert folder.splits == packed.splits
+    for split, report in merged.splits.items():
+        assert report.images == 2 * folder.splits[split].images
+    with pytest.raises(UserError, match="none of the known layouts"):
+        check_dataset(tmp_path / "rooms/train/image", progress=False)
+    with pytest.raises(UserError, match=r"it looks like a packed data set: choose --data\.name packed"):
+        check_dataset(tmp_path / "packed", name="folder", progress=False)
+
+
+def test_the_number_of_images_is_compared_with_the_published_one(root, monkeypatch):
+    monkeypatch.setattr(FolderDataset, "published", {"train": 10, "val": 7})
+    notes = check_dataset(root, progress=False).notes
+    assert "train: 10 images, as published" in notes
+    assert "val: 3 images, but 7 published" in notes
+
+
+def test_a_split_that_cannot_be_opened_is_a_problem_and_the_others_are_read(tmp_path):
+    write_folder_set(tmp_path / "rooms")
+    convert_dataset(tmp_path / "rooms", tmp_path / "packed", progress=False)
+    (tmp_path / "packed/val.pack").write_bytes(b"")
+    report = check_dataset(tmp_path / "packed", progress=False)
+    assert [*report.splits] == ["train"]
+    assert len(report.problems) == 1
+    assert "val.pack: should have" in report.problems[0]
+
+
+def test_a_converted_set_whose_source_changed_is_noted(tmp_path):
+    write_folder_set(tmp_path / "rooms")
+    convert_dataset(tmp_path / "rooms", tmp_path / "packed", progress=False)
+    assert not any("changed" in note for note in check_dataset(tmp_path / "packed", progress=False).notes)
+    (tmp_path / "rooms/train/depth/001.png").unlink()
+    notes = check_dataset(tmp_path / "packed", progress=False).notes
+    assert len([note for note in notes if "rooms, which has changed since" in note]) == 1
 
 
 @needs_shared

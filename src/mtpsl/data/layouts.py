@@ -1,0 +1,96 @@
+"""Which layout a folder has, from the names in it, and how to open one by its name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from mtpsl.data.base import StoredDataset
+from mtpsl.errors import UserError
+
+#: layouts by the file that describes them: where it lies, nothing else is asked
+DESCRIPTIONS = {"merged.yaml": "merged", "packed.json": "packed", "dataset.yaml": "folder"}
+
+
+def recognize(root: str | Path) -> str | None:
+    """The name in `DATASETS` of a data set's layout, or None; of layouts without a description no file is opened.
+
+    A description in the folder (dataset.yaml, ...) decides; then the other layouts are tried and `folder`, which is any
+    folder whose sub-folders hold a folder `image`, last.
+    """
+    from mtpsl.data import DATASETS
+
+    root = Path(root)
+    for file, name in DESCRIPTIONS.items():
+        if (root / file).is_file():
+            return name
+    for name in [*(name for name in DATASETS if name != "folder"), "folder"]:
+        if splits_of(name, root):
+            return name
+    return None
+
+
+def other_layout(root: str | Path, name: str) -> str:
+    """The end of an error message if a folder that is not a `name` data set has another known layout, else nothing."""
+    found = recognize(root)
+    return "" if found in (None, name) else f"it looks like a {found} data set: choose --data.name {found}"
+
+
+def require_layout(root: str | Path, name: str | None = None) -> str:
+    """The layout of a data set: the given one, or the one that is recognized.
+
+    Raises:
+        UserError: no such folder or layout, or none is recognized.
+    """
+    from mtpsl.data import DATASETS
+
+    if name is not None and name not in DATASETS:
+        raise UserError(f"layout {name!r} is unknown: choose one of {', '.join(DATASETS)}")
+    if not Path(root).exists():
+        raise UserError(f"{root}: there is no such folder: give the folder that holds the data set")
+    found = name or recognize(root)
+    if found is None:
+        raise UserError(
+            f"{root}: this is none of the known layouts ({', '.join(DATASETS)}): unpack the whole archive, give the "
+            "folder that holds the splits, or name the layout with --name to read what is missing"
+        )
+    return found
+
+
+def layout_title(name: str) -> str:
+    """What a layout is: the first sentence about its data set."""
+    from mtpsl.data import DATASETS
+
+    return inspect.cleandoc(DATASETS[name].__doc__ or "").partition("\n\n")[0].replace("\n", " ").rstrip(".")
+
+
+def splits_of(name: str, root: str | Path) -> list[str]:
+    """The splits of a data set of a known layout."""
+    from mtpsl.data import DATASETS
+
+    return cast(type[StoredDataset], DATASETS[name]).find_splits(Path(root))
+
+
+def open_layout(
+    name: str,
+    root: str | Path,
+    split: str,
+    *,
+    size: tuple[int, int] | None = None,
+    tasks: Sequence[str] | None = None,
+    **options: Any,
+) -> StoredDataset:
+    """One split of a data set; options that are None are left out.
+
+    Raises:
+        UserError: the layout has no such option, or the data set is not as it should be.
+    """
+    from mtpsl.data import DATASETS
+
+    dataset = DATASETS[name]
+    given = {option: value for option, value in options.items() if value is not None}
+    for option in given.keys() - inspect.signature(dataset).parameters.keys():
+        raise UserError(f"{option} does not apply to data set {name}: leave it out")
+    return dataset(root, split, size=size, tasks=tasks, **given)

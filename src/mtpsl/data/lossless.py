@@ -1,0 +1,80 @@
+"""Labels as the files of a `folder` data set, without loss: PNG for whole numbers, npy for depth and normals."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from mtpsl.data.formats import FORMATS
+from mtpsl.data.label_format import LabelFormat
+from mtpsl.errors import UserError
+
+#: kinds of label whose numbers are real
+REAL = ("depth", "normals")
+#: what these files say about the numbers in them, in place of what the source's files said
+STORED: dict[str, Any] = {"ignore": 255, "scale": 1.0, "missing": "nan", "threshold": 0.5}
+
+
+def describe(name: str, label_format: LabelFormat) -> dict[str, Any]:
+    """The entry in dataset.yaml of a task whose labels `stored` writes: the same task, other numbers in the files.
+
+    Raises:
+        UserError: such an entry cannot say what the source's format says.
+    """
+    kind = label_format.kind
+    entry: dict[str, Any] = {} if kind == name else {"type": kind}
+    for field in fields(FORMATS[kind]):  # type: ignore[arg-type]
+        value = STORED[field.name] if field.name in STORED else getattr(label_format, field.name, field.default)
+        if value is not MISSING and value != field.default:
+            entry[field.name] = _plain(value)
+    if entry.get("ignore") and kind == "segmentation" and _classes(entry) > STORED["ignore"]:
+        entry["ignore"] = 65535
+    again = FORMATS[kind](**{key: value for key, value in entry.items() if key != "type"}).task(name)
+    if again.options() != label_format.task(name).options():
+        raise UserError(f"task {name}: a dataset.yaml cannot say {label_format.task(name).options()}")
+    return entry
+
+
+def stored(label_format: LabelFormat, target: Tensor, valid: Bool[Tensor, "h w"]) -> np.ndarray:
+    """The array of a label's file; `label_format` is the one that reads it."""
+    x, known = target.numpy(), valid.numpy()
+    if label_format.kind == "normals":
+        return np.where(known[..., None], np.moveaxis(x, 0, 2), np.float32(0))
+    plane = x[0] if x.ndim == 3 else x
+    if label_format.kind == "depth":
+        return np.where(known, plane, np.float32(np.nan))
+    ignore = int(label_format.ignore)  # type: ignore[attr-defined]
+    return np.where(known, plane, ignore).astype(np.uint8 if ignore < 256 else np.uint16)
+
+
+def require_equal(
+    label_format: LabelFormat, array: np.ndarray, path: Path, target: Tensor, valid: Bool[Tensor, "h w"]
+) -> None:
+    """Require that a label's file gives the label back to the bit.
+
+    Raises:
+        UserError: it does not.
+    """
+    again, known = label_format.decode(array, path)
+    if not torch.equal(known, valid) or not torch.equal(again, target):
+        raise UserError(f"{path}: this label cannot be stored as such a file without loss: convert with --to packed")
+
+
+def suffix(label_format: LabelFormat) -> str:
+    """Of the files of a task."""
+    return ".npy" if label_format.kind in REAL else ".png"
+
+
+def _classes(entry: dict[str, Any]) -> int:
+    classes = entry["classes"]
+    return classes if isinstance(classes, int) else len(classes)
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
