@@ -18,6 +18,10 @@ def check(arguments: Sequence[str]) -> None:
         "and what is wrong.",
     )
     parser.add_argument("data", type=Path, help="the folder of the data set")
+    parser.add_argument("--name", type=str | None, default=None, help="its layout; recognized by itself")
+    parser.add_argument(
+        "--classes", type=int | None, default=None, help="number of segmentation classes, for layouts with several"
+    )
     parser.add_argument("--description", type=Path | None, default=None, help="its dataset.yaml, if it lies elsewhere")
     parser.add_argument("--json", type=bool, default=False, help="print JSON instead of tables")
     values = parse(parser, arguments)
@@ -26,7 +30,7 @@ def check(arguments: Sequence[str]) -> None:
 
     from mtpsl.data.check import check_dataset
 
-    report = check_dataset(values.data, values.description)
+    report = check_dataset(values.data, values.description, name=values.name, classes=values.classes)
     if values.json:
         print(json.dumps(report.to_dict(), indent=2))
     else:

@@ -1,0 +1,57 @@
+"""`mtpsl convert`: a data set of any layout in a form that is read quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from mtpsl.commands.parsing import make_parser, parse
+
+
+def convert(arguments: Sequence[str]) -> None:
+    """Parse `SOURCE OUT [options]` and convert."""
+    parser = make_parser(
+        "convert",
+        "Write a data set of any layout in a form that training reads quickly; it gives the same samples. A conversion "
+        "that was interrupted continues when the same command is given again.",
+    )
+    parser.add_argument("source", type=Path, help="the data set")
+    parser.add_argument("out", type=Path, help="the folder to make")
+    parser.add_argument(
+        "--to",
+        type=Literal["packed", "folder"],
+        default="packed",
+        help="packed: one memory-mapped file per split; folder: a PNG or npy file per image and label",
+    )
+    parser.add_argument("--name", type=str | None, default=None, help="the source's layout; recognized by itself")
+    parser.add_argument("--description", type=Path | None, default=None, help="its dataset.yaml, if it lies elsewhere")
+    parser.add_argument("--splits", type=list[str] | None, default=None, help="the splits to convert; by default all")
+    parser.add_argument(
+        "--size", type=tuple[int, int] | None, default=None, help="height and width to resize to, e.g. [288,384]"
+    )
+    parser.add_argument("--tasks", type=list[str] | None, default=None, help="the tasks to convert; by default all")
+    parser.add_argument(
+        "--classes", type=int | None, default=None, help="number of segmentation classes, for layouts with several"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace what was converted from another or since changed source"
+    )
+    values = parse(parser, arguments)
+
+    from mtpsl.data.convert import convert_dataset
+
+    counts = convert_dataset(
+        values.source,
+        values.out,
+        to=values.to,
+        name=values.name,
+        description=values.description,
+        splits=values.splits,
+        size=values.size,
+        tasks=values.tasks,
+        classes=values.classes,
+        force=values.force,
+    )
+    images = ", ".join(f"{count} {split}" for split, count in counts.items())
+    print(f"{values.out}: {images} images; next: mtpsl train --data.name {values.to} --data.root {values.out}")
