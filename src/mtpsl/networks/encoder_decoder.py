@@ -19,8 +19,9 @@ class EncoderDecoder(MultiTaskNetwork):
 
     Args:
         out_channels: channels to predict, by task.
-        encoder: a timm model that gives feature maps.
-        pretrained: start from timm's weights.
+        encoder: a timm model that gives feature maps, e.g. `resnet18`, `hrnet_w18`, `vit_small_patch16_224`.
+        pretrained: start from timm's weights (from its cache, or from the hub).
+        weights: take them from this file instead (.safetensors or .pth in timm's form).
         decoder_channels: channels of the decoder's finest map.
     """
 
@@ -30,13 +31,16 @@ class EncoderDecoder(MultiTaskNetwork):
         *,
         encoder: str = "resnet18",
         pretrained: bool = False,
+        weights: str | None = None,
         decoder_channels: int = 64,
     ) -> None:
         super().__init__()
-        self.encoder = TimmEncoder(encoder, pretrained=pretrained)
+        self.encoder = TimmEncoder(encoder, pretrained=pretrained, weights=weights)
         self.stride = self.encoder.output_stride
         self.feature_channels = self.encoder.out_channels[-1]
-        self.decoder = PlainDecoder(self.encoder.out_channels, channels=decoder_channels)
+        self.decoder = PlainDecoder(
+            self.encoder.out_channels, channels=decoder_channels, finest=self.encoder.reductions[0]
+        )
         self.heads = nn.ModuleDict(
             {
                 name: nn.Sequential(

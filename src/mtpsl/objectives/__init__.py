@@ -8,6 +8,7 @@ from mtpsl.objectives.discriminator import DiscriminatorLoss
 from mtpsl.objectives.jtr import JointTaskRegularization
 from mtpsl.objectives.mapping import MappingNetwork
 from mtpsl.objectives.perceptual_map import PerceptualMap
+from mtpsl.objectives.residual_mapping import ResidualMapping
 from mtpsl.objectives.semi_supervised import SemiSupervised
 from mtpsl.objectives.supervised import SingleTask, Supervised, supervised_losses
 from mtpsl.objectives.x_task import XTask
@@ -35,6 +36,7 @@ __all__ = [
     "MappingNetwork",
     "Objective",
     "PerceptualMap",
+    "ResidualMapping",
     "SemiSupervised",
     "SingleTask",
     "Supervised",

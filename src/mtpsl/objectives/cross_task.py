@@ -13,7 +13,7 @@ from mtpsl.data.augment import Augmentation
 from mtpsl.objectives.auxiliary import check_not_negative
 from mtpsl.objectives.balance import GradientBalance
 from mtpsl.objectives.base import labelled_images
-from mtpsl.objectives.joint_space import JointSpace
+from mtpsl.objectives.joint_space import JointSpace, MappingName
 from mtpsl.objectives.mapping import cosine_distance
 from mtpsl.objectives.pairs import PairPlan, draw_pairs, plan_pairs
 from mtpsl.objectives.relations import PairRelations
@@ -38,6 +38,7 @@ class CrossTaskConsistency(JointSpace):
         reduction: `mean` divides by the number of labelled and unlabelled tasks (the paper); `sum` does not (its code).
         ramp: share of the training over which the weight rises linearly from 0; a full weight from the start slows
             short trainings.
+        mapping: the mapping's architecture: `segnet` (published for NYU-v2 and Cityscapes) or `resnet18` (for PASCAL).
         mapping_lr: learning rate of the mapping, by default that of the network.
         film_lr: learning rate of its conditioning, by default that of the mapping (the authors: 1e-3 on NYU-v2).
         film_halving: halve `film_lr` after every so many epochs (the authors: 30).
@@ -68,6 +69,7 @@ class CrossTaskConsistency(JointSpace):
         conditional: bool = True,
         reduction: Reduction = "mean",
         ramp: float = 0.0,
+        mapping: MappingName = "segnet",
         mapping_lr: float | None = None,
         film_lr: float | None = None,
         film_halving: int | None = None,
@@ -88,6 +90,7 @@ class CrossTaskConsistency(JointSpace):
             conditional=conditional,
             reduction=reduction,
             ramp=ramp,
+            mapping=mapping,
             mapping_lr=mapping_lr,
             film_lr=film_lr,
             film_halving=film_halving,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mtpsl.networks.segnet import initialize
 from mtpsl.objectives.auxiliary import parameter_group
 from mtpsl.objectives.base import feature_shape
-from mtpsl.objectives.joint_space import JointSpace
+from mtpsl.objectives.joint_space import JointSpace, MappingName
 from mtpsl.objectives.pairs import plan_pairs
 from mtpsl.objectives.supervised import Reduction
 from mtpsl.structures import Batch, Losses
@@ -46,6 +46,7 @@ class DiscriminatorLoss(JointSpace):
         conditional: condition the mapping on the pair; without it one mapping serves all pairs.
         reduction: `mean` divides by the number of labelled and unlabelled tasks (the paper); `sum` does not (its code).
         ramp: share of the training over which the weight rises linearly from 0.
+        mapping: the mapping's architecture: `segnet` (published for NYU-v2 and Cityscapes) or `resnet18` (for PASCAL).
         mapping_lr: learning rate of the mapping, by default that of the network.
         film_lr: learning rate of its conditioning, by default that of the mapping.
         film_halving: halve `film_lr` after every so many epochs.
@@ -66,6 +67,7 @@ class DiscriminatorLoss(JointSpace):
         conditional: bool = True,
         reduction: Reduction = "mean",
         ramp: float = 0.0,
+        mapping: MappingName = "segnet",
         mapping_lr: float | None = None,
         film_lr: float | None = None,
         film_halving: int | None = None,
@@ -80,6 +82,7 @@ class DiscriminatorLoss(JointSpace):
             conditional=conditional,
             reduction=reduction,
             ramp=ramp,
+            mapping=mapping,
             mapping_lr=mapping_lr,
             film_lr=film_lr,
             film_halving=film_halving,

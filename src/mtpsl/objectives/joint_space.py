@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -11,11 +11,18 @@ from torch import Tensor, nn
 
 from mtpsl.objectives.auxiliary import AuxiliaryObjective, parameter_group
 from mtpsl.objectives.base import feature_shape
-from mtpsl.objectives.mapping import MappingNetwork
+from mtpsl.objectives.mapping import MappingNetwork, PairMapping
 from mtpsl.objectives.pairs import PairPlan, pair_index
+from mtpsl.objectives.residual_mapping import ResidualMapping
 from mtpsl.objectives.supervised import Reduction
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task
+
+MappingName = Literal["segnet", "resnet18"]
+MAPPINGS: dict[MappingName, type[MappingNetwork] | type[ResidualMapping]] = {
+    "segnet": MappingNetwork,
+    "resnet18": ResidualMapping,
+}
 
 
 class Row(NamedTuple):
@@ -38,7 +45,7 @@ class Triplets(NamedTuple):
 class JointSpace(AuxiliaryObjective):
     """Eq. 1 plus a term on maps of predictions and labels in the joint space of each pair of tasks.
 
-    The conditional mapping network is that of `CrossTaskConsistency`.
+    The conditional mapping network is that of `CrossTaskConsistency`: `MappingNetwork` or `ResidualMapping`.
 
     Args:
         tasks: the tasks that the network predicts.
@@ -47,6 +54,7 @@ class JointSpace(AuxiliaryObjective):
         conditional: condition the mapping on the pair; without it one mapping serves all pairs.
         reduction: `mean` divides by the number of labelled and unlabelled tasks (the paper); `sum` does not (its code).
         ramp: share of the training over which the weight rises linearly from 0.
+        mapping: the mapping's architecture: `segnet` (published for NYU-v2 and Cityscapes) or `resnet18` (for PASCAL).
         mapping_lr: learning rate of the mapping, by default that of the network.
         film_lr: learning rate of its conditioning, by default that of the mapping.
         film_halving: halve `film_lr` after every so many epochs.
@@ -66,6 +74,7 @@ class JointSpace(AuxiliaryObjective):
         conditional: bool,
         reduction: Reduction,
         ramp: float,
+        mapping: MappingName,
         mapping_lr: float | None,
         film_lr: float | None,
         film_halving: int | None,
@@ -76,7 +85,9 @@ class JointSpace(AuxiliaryObjective):
         super().__init__(tasks, network, weight=weight, reduction=reduction, ramp=ramp, task_weights=task_weights)
         self.mapping_lr, self.film_lr, self.film_halving = mapping_lr, film_lr, film_halving
         channels, stride = feature_shape(network)
-        self.mapping = MappingNetwork(
+        if mapping not in MAPPINGS:
+            raise ValueError(f"mapping should be one of {', '.join(MAPPINGS)}, not {mapping!r}")
+        self.mapping: PairMapping = MAPPINGS[mapping](
             [task.encoding_channels for task in tasks],
             channels,
             stride=stride,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import cast
 
@@ -18,7 +19,71 @@ CPU_ELEMENTS = 2 * 64 * 96 * 128
 """Elements of the finest map that are mapped at once on a CPU."""
 
 
-class MappingNetwork(nn.Module):
+class PairMapping(nn.Module, ABC):
+    """What maps the encoding of a prediction or label to the joint space of a pair of tasks, for many rows at once.
+
+    A subclass has one input layer per task in `inputs`, and FiLM parameters called `gamma` and `beta`.
+
+    Args:
+        in_channels: channels of the encodings, by task, in the order of the task indices.
+        stride: how much smaller than the encoding the result is, a power of two.
+        mapping_stride: average-pool the encoding by 1 (published) or 2; the result keeps its size.
+
+    Raises:
+        ValueError: `stride` or `mapping_stride` is not a power of two that can be reached.
+    """
+
+    #: how often a subclass can halve its maps
+    most_halvings = 5
+    inputs: nn.ModuleList
+
+    def __init__(self, in_channels: Sequence[int], *, stride: int, mapping_stride: int) -> None:
+        super().__init__()
+        self.num_tasks = len(in_channels)
+        self.mapping_stride = mapping_stride
+        halvings = math.log2(stride) - math.log2(mapping_stride)
+        if mapping_stride not in (1, 2) or not halvings.is_integer() or not 0 <= halvings <= self.most_halvings:
+            raise ValueError(
+                f"stride should be a power of two up to {2**self.most_halvings} and mapping_stride 1 or 2, "
+                f"not {stride} and {mapping_stride}"
+            )
+        self.halvings = int(halvings)
+
+    @abstractmethod
+    def stem(self, encoding: Float[Tensor, "n e h w"], task: int) -> Float[Tensor, "n c h2 w2"]:
+        """What does not depend on the pair, to be shared by pairs: the task's input layer, perhaps more."""
+
+    @abstractmethod
+    def forward(self, stems: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
+        """Map each row to the joint space of its pair (`pairs.pair_index`)."""
+
+    def entered(self, encoding: Float[Tensor, "n e h w"], task: int) -> Float[Tensor, "n c h2 w2"]:
+        """The encoding, pooled where that is asked for, behind the task's input layer."""
+        x = F.avg_pool2d(encoding, self.mapping_stride) if self.mapping_stride > 1 else encoding
+        return self.inputs[task](x)
+
+    def gathered(
+        self, stems: Float[Tensor, "n c h w"], rows: Int[Tensor, " r"], pairs: Int[Tensor, " r"]
+    ) -> Float[Tensor, "r d h2 w2"]:
+        """Map `stems[rows]`: all in one call, but on a CPU no more at once than its memory is good for.
+
+        There a few large maps fill the cores as well as many do, and the buffers that a layer needs for a moment
+        (the gradient of its output, weights' layouts) are as large as the rows of a call.
+        """
+        most = max(1, CPU_ELEMENTS // stems[0].numel()) if stems.device.type == "cpu" else len(rows)
+        parts = zip(rows.split(most), pairs.split(most), strict=True)
+        return torch.cat([self(stems[some], which) for some, which in parts])
+
+    def conditioning(self) -> list[nn.Parameter]:
+        """The FiLM parameters."""
+        return [p for name, p in self.named_parameters() if name.endswith(("gamma", "beta"))]
+
+    def backbone(self) -> list[nn.Parameter]:
+        """All other parameters."""
+        return [p for name, p in self.named_parameters() if not name.endswith(("gamma", "beta"))]
+
+
+class MappingNetwork(PairMapping):
     """SegNet's encoder behind one input layer per task, with FiLM after every norm.
 
     Li, Liu, Bilen, CVPR 2022, section 3.2. The norm takes its statistics from each row alone, which equals the
@@ -36,6 +101,8 @@ class MappingNetwork(nn.Module):
         ValueError: `stride` or `mapping_stride` is not a power of two that the stages can reach.
     """
 
+    most_halvings = len(STAGE_CHANNELS)
+
     def __init__(
         self,
         in_channels: Sequence[int],
@@ -46,16 +113,7 @@ class MappingNetwork(nn.Module):
         conditional: bool = True,
         mapping_stride: int = 1,
     ) -> None:
-        super().__init__()
-        self.num_tasks = len(in_channels)
-        self.mapping_stride = mapping_stride
-        pools = math.log2(stride) - math.log2(mapping_stride)
-        if mapping_stride not in (1, 2) or not pools.is_integer() or not 0 <= pools <= len(STAGE_CHANNELS):
-            raise ValueError(
-                f"stride should be a power of two up to {2 ** len(STAGE_CHANNELS)} and mapping_stride 1 or 2, "
-                f"not {stride} and {mapping_stride}"
-            )
-        self.pools = int(pools)
+        super().__init__(in_channels, stride=stride, mapping_stride=mapping_stride)
         channels = [*(scaled(c, width) for c in STAGE_CHANNELS[:-1]), out_channels]
         self.inputs = nn.ModuleList(MappingLayer(c, channels[0], 0) for c in in_channels)
         pairs = self.num_tasks * (self.num_tasks - 1) if conditional else 0
@@ -66,57 +124,35 @@ class MappingNetwork(nn.Module):
         self.apply(initialize)
 
     def stem(self, encoding: Float[Tensor, "n e h w"], task: int) -> Float[Tensor, "n c h2 w2"]:
-        """What does not depend on the pair: the task's input layer and the first convolution, to be shared by pairs."""
-        x = F.avg_pool2d(encoding, self.mapping_stride) if self.mapping_stride > 1 else encoding
-        return self._stages()[0][0].conv(self._inputs()[task](x))
+        """The task's input layer and the first convolution."""
+        return self._stages()[0][0].conv(self.entered(encoding, task))
 
     def forward(self, stems: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
-        """Map each row to the joint space of its pair (`pairs.pair_index`)."""
+        """Map each row to the joint space of its pair."""
         x = stems
         for number, layers in enumerate(self._stages()):
             for index, layer in enumerate(layers):
                 first = number == index == 0  # its convolution is part of the stem
                 x = layer.activate(x, pairs) if first else layer(x, pairs)
-            if number < self.pools:
+            if number < self.halvings:
                 x = F.max_pool2d(x, 2)
         return x
-
-    def gathered(
-        self, stems: Float[Tensor, "n c h w"], rows: Int[Tensor, " r"], pairs: Int[Tensor, " r"]
-    ) -> Float[Tensor, "r d h2 w2"]:
-        """Map `stems[rows]`: all in one call, but on a CPU no more at once than its memory is good for.
-
-        There a few large maps fill the cores as well as many do, and the buffers that a layer needs for a moment
-        (the gradient of its output, weights' layouts) are as large as the rows of a call.
-        """
-        most = max(1, CPU_ELEMENTS // stems[0].numel()) if stems.device.type == "cpu" else len(rows)
-        parts = zip(rows.split(most), pairs.split(most), strict=True)
-        return torch.cat([self(stems[some], which) for some, which in parts])
-
-    def _inputs(self) -> list[MappingLayer]:
-        return cast("list[MappingLayer]", self.inputs)
 
     def _stages(self) -> list[list[MappingLayer]]:
         return cast("list[list[MappingLayer]]", self.stages)
 
-    def conditioning(self) -> list[nn.Parameter]:
-        """The FiLM parameters."""
-        return [p for name, p in self.named_parameters() if name.endswith(("gamma", "beta"))]
-
-    def backbone(self) -> list[nn.Parameter]:
-        """All other parameters."""
-        return [p for name, p in self.named_parameters() if not name.endswith(("gamma", "beta"))]
-
 
 class MappingLayer(nn.Module):
-    """Convolution, `RowNorm`, ReLU."""
+    """3x3 convolution, `RowNorm`, ReLU."""
 
-    def __init__(self, in_channels: int, out_channels: int, pairs: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, pairs: int, *, stride: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, stride=stride)
         self.norm = RowNorm(out_channels, pairs)
 
-    def forward(self, x: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"] | None = None) -> Float[Tensor, "r d h w"]:
+    def forward(
+        self, x: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"] | None = None
+    ) -> Float[Tensor, "r d h2 w2"]:
         """All three."""
         return self.activate(self.conv(x), pairs)
 

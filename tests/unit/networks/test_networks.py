@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 
 from builders import LABELS, batch, tasks
 from mtpsl.errors import UserError
-from mtpsl.networks import MTAN, NETWORKS, EncoderDecoder, MultiTaskNetwork, SegNet
-from mtpsl.objectives import CrossTaskConsistency
+from mtpsl.networks import MTAN, NETWORKS, EncoderDecoder, MultiTaskNetwork, ResNetASPP, SegNet
+from mtpsl.objectives import OBJECTIVES, CrossTaskConsistency
 
 CHANNELS = {"segmentation": 5, "depth": 1, "normals": 3}
-SMALL = {"segnet": {"width": 0.125}, "mtan": {"width": 0.125}, "timm": {"encoder": "resnet18", "decoder_channels": 16}}
+SMALL = {
+    "segnet": {"width": 0.125},
+    "mtan": {"width": 0.125},
+    "timm": {"encoder": "resnet18", "decoder_channels": 16},
+    "resnet_aspp": {"head_channels": 16},
+}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -52,14 +59,56 @@ def test_channels_last_gives_the_same_numbers() -> None:
     )
 
 
-@pytest.mark.parametrize("encoder", ["mobilenetv3_small_050", "hrnet_w18_small"])
-def test_any_timm_encoder_works_with_cross_task(encoder: str) -> None:
+ENCODERS = {"mobilenetv3_small_050": 32, "hrnet_w18_small": 32, "vit_tiny_patch16_224": 16}
+"""Encoders of timm with the stride of their last map."""
+
+
+@pytest.mark.parametrize("encoder", [*ENCODERS, "swin_tiny_patch4_window7_224"])
+def test_any_timm_encoder_takes_images_of_any_size(encoder: str) -> None:
+    network = EncoderDecoder({"depth": 1}, encoder=encoder, decoder_channels=8)
+    assert network.stride == ENCODERS.get(encoder, 32)
+    for size in ((64, 96), (96, 32)):
+        output = network(torch.rand(2, 3, *size))
+        assert output.predictions["depth"].shape == (2, 1, *size)
+        shapes = [tuple(x.shape) for x in output.features]
+        assert shapes[-1] == (2, network.feature_channels, *(side // network.stride for side in size))
+        assert [shape[1] for shape in shapes] == network.encoder.out_channels
+
+
+def test_a_vision_transformer_is_decoded_at_a_quarter_of_the_image() -> None:
+    network = EncoderDecoder({"depth": 1}, encoder="vit_tiny_patch16_224", decoder_channels=8)
+    features = network.encoder(torch.rand(2, 3, 64, 96))
+    assert [tuple(x.shape[-2:]) for x in features] == [(4, 6)] * 3
+    assert network.decoder(features).shape == (2, 8, 16, 24)
+
+
+@pytest.mark.parametrize("mapping", ["segnet", "resnet18"])
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_any_timm_encoder_works_with_cross_task(encoder: str, mapping: str) -> None:
     torch.manual_seed(0)
-    network = EncoderDecoder(CHANNELS, encoder=encoder, decoder_channels=16)
-    objective = CrossTaskConsistency(tasks(), network, mapping_width=0.125)
+    network = EncoderDecoder(CHANNELS, encoder=encoder, decoder_channels=8)
+    objective = CrossTaskConsistency(tasks(), network, mapping=mapping, mapping_width=0.125)
     losses = objective(network, batch(LABELS["one label each"], size=(64, 64)))
     losses.total().backward()
     assert torch.isfinite(losses.total())
+    assert objective.mapping.inputs[0].conv.weight.grad.any()
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name not in ("stl", "cross_task")])
+@pytest.mark.parametrize("encoder", ["test_vit", "resnet_aspp"])
+def test_every_objective_works_with_encoders_of_all_kinds(encoder: str, name: str) -> None:
+    torch.manual_seed(0)
+    network: MultiTaskNetwork = (
+        ResNetASPP(CHANNELS, encoder="test_resnet", head_channels=8)
+        if encoder == "resnet_aspp"
+        else EncoderDecoder(CHANNELS, encoder=encoder, decoder_channels=8)
+    )
+    known = inspect.signature(OBJECTIVES[name]).parameters
+    objective = OBJECTIVES[name](tasks(), network, **({"mapping_width": 0.01} if "mapping_width" in known else {}))
+    losses = objective(network, batch(LABELS["one label each"], size=(32, 32)))
+    losses.total().backward()
+    assert torch.isfinite(losses.total())
+    assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
 
 
 def test_an_unknown_encoder_is_refused() -> None:

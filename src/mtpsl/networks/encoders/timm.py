@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import timm
 import torch
@@ -11,52 +11,91 @@ from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 from mtpsl.errors import UserError
+from mtpsl.networks.encoders.weights import read_weights
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+ANY_SIZE: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
+"""What makes models accept images of any size: that of vision transformers, that of Swin, nothing."""
 
 
 class TimmEncoder(nn.Module):
     """Feature maps, fine to coarse, of a timm model.
 
     Args:
-        name: a timm model that gives feature maps, e.g. `resnet18`, `hrnet_w18`, `convnext_tiny`.
+        name: a timm model that gives feature maps, e.g. `resnet18`, `hrnet_w18`, `convnext_tiny`,
+            `vit_small_patch16_224` (whose maps all have one size).
         pretrained: load timm's weights (from its cache, or from the hub).
+        weights: load them from this file instead.
+        output_stride: keep the last map at this stride, by dilation (8, 16 or 32; not every model can).
 
     Raises:
-        UserError: timm knows no such model, it has no feature maps, or its weights cannot be had.
+        UserError: timm knows no such model, it has no feature maps or no such stride, or its weights cannot be had.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, *, pretrained: bool = False) -> None:
+    def __init__(
+        self, name: str, *, pretrained: bool = False, weights: str | None = None, output_stride: int | None = None
+    ) -> None:
         super().__init__()
         if name not in timm.list_models():
             close = timm.list_models(f"*{name.split('_')[0]}*")[:5]
             hint = f"did you mean one of {', '.join(close)}?" if close else "timm.list_models() lists all"
             raise UserError(f"encoder {name!r} is not a timm model: {hint}")
-        try:
-            self.model = timm.create_model(name, features_only=True, pretrained=pretrained)
-        except (RuntimeError, AttributeError, NotImplementedError) as error:
-            raise UserError(f"encoder {name!r} gives no feature maps ({first_line(error)}): choose another") from error
-        except Exception as error:  # the hub client raises a dozen kinds of network errors
-            raise UserError(
-                f"weights of encoder {name!r} cannot be had ({first_line(error)}): "
-                "go online once, or train from scratch with pretrained: false"
-            ) from error
+        self.model, options = feature_model(name, output_stride)
+        if weights is not None:
+            state = read_weights(weights, name)
+            options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state}}
+            self.model = timm.create_model(name, **options)
+            state.clear()  # the model keeps its options
+        elif pretrained:
+            try:
+                self.model = timm.create_model(name, **options, pretrained=True)
+            except Exception as error:  # the hub client raises a dozen kinds of network errors
+                raise UserError(
+                    f"weights of encoder {name!r} cannot be had ({first_line(error)}): go online once, name a file of "
+                    "them with --network.weights FILE, or start from scratch with --network.pretrained false"
+                ) from error
         info = cast("FeatureInfo", self.model.feature_info)
         self.out_channels: list[int] = info.channels()
         self.reductions: list[int] = info.reduction()
         self.output_stride: int = self.reductions[-1]
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
+        published = timm.get_pretrained_cfg(name)
+        mean, std = (MEAN, STD) if published is None else (published.mean, published.std)
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
-        """Maps of images with values from 0 to 1 (normalized here as ImageNet weights expect)."""
-        return self.model((images - self.mean) / self.std)
+        """Maps of images with values from 0 to 1 (normalized here as the model's published weights expect)."""
+        maps = self.model((images - self.mean) / self.std)
+        return [  # some models put channels last
+            x if x.shape[1] == count else x.movedim(-1, 1) for x, count in zip(maps, self.out_channels, strict=True)
+        ]
 
 
-def first_line(error: Exception) -> str:
+def feature_model(name: str, output_stride: int | None) -> tuple[nn.Module, dict[str, Any]]:
+    """A timm model that returns feature maps of images of any size, with random weights, and the options that make it.
+
+    Raises:
+        UserError: it cannot return them, or not at this stride.
+    """
+    stride = {} if output_stride is None else {"output_stride": output_stride}
+    reason: Exception | None = None
+    for size in ANY_SIZE:
+        options = {"features_only": True, **stride, **size}
+        try:
+            return timm.create_model(name, **options), options
+        except TypeError as error:  # it knows no such option
+            reason = error
+        except (RuntimeError, AttributeError, NotImplementedError, AssertionError) as error:
+            reason = error
+            break
+    at = "" if output_stride is None else f" with output_stride {output_stride}"
+    raise UserError(f"encoder {name!r} gives no feature maps{at} ({first_line(reason)}): choose another") from reason
+
+
+def first_line(error: Exception | None) -> str:
     """The first line of a message, for a one-line error."""
     return (str(error).splitlines() or [type(error).__name__])[0]

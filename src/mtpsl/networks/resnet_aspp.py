@@ -1,0 +1,71 @@
+"""ResNet with a pyramid head per task, the paper's network for PASCAL-Context."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mtpsl.networks.decoders.aspp import ASPPHead
+from mtpsl.networks.encoders.timm import TimmEncoder
+from mtpsl.networks.network import MultiTaskNetwork
+from mtpsl.structures import Output
+
+
+class ResNetASPP(MultiTaskNetwork):
+    """An encoder whose last stages are dilated instead of strided, and an ASPP head per task.
+
+    Li, Liu, Bilen, CVPR 2022, supplement A: "we employ the ResNet-18 as the encoder shared across all tasks and Atrous
+    Spatial Pyramid Pooling (ASPP) module as task-specific heads", with ImageNet weights, after Vandenhende et al.,
+    Multi-Task Learning for Dense Prediction Tasks: A Survey, TPAMI 2021. Images are normalized inside.
+
+    Args:
+        out_channels: channels to predict, by task.
+        encoder: a timm model that can keep `output_stride` by dilation, e.g. a ResNet.
+        pretrained: start from timm's ImageNet weights (from its cache, or from the hub; published: yes).
+        weights: take them from this file instead (.safetensors, or .pth as torchvision has them for ResNets).
+        output_stride: how much smaller than the image the last map is, 8 (published), 16 or 32.
+        head_channels: channels inside the heads, 256 as published.
+        rates: dilations of the heads' branches; 12, 24, 36 belong to output stride 8, half of them to 16.
+        dropout: share of the channels dropped before a head's last convolutions.
+
+    Raises:
+        UserError: no such encoder, or its weights cannot be had.
+    """
+
+    def __init__(
+        self,
+        out_channels: Mapping[str, int],
+        *,
+        encoder: str = "resnet18",
+        pretrained: bool = False,
+        weights: str | None = None,
+        output_stride: int = 8,
+        head_channels: int = 256,
+        rates: tuple[int, int, int] = (12, 24, 36),
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.encoder = TimmEncoder(encoder, pretrained=pretrained, weights=weights, output_stride=output_stride)
+        self.stride = self.encoder.output_stride
+        self.feature_channels = self.encoder.out_channels[-1]
+        self.heads = nn.ModuleDict(
+            {
+                name: ASPPHead(self.feature_channels, count, channels=head_channels, rates=rates, dropout=dropout)
+                for name, count in out_channels.items()
+            }
+        )
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Output:
+        """Predict every task at the images' size."""
+        self.check_size(images)
+        features = self.encoder(images)
+        predictions = {
+            name: F.interpolate(
+                head(features[-1]).float(), size=images.shape[-2:], mode="bilinear", align_corners=False
+            )
+            for name, head in self.heads.items()
+        }
+        return Output(predictions, features)

@@ -1,0 +1,118 @@
+"""The conditional mapping network made of ResNet's residual blocks, for PASCAL-Context."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mtpsl.networks.network import scaled
+from mtpsl.objectives.mapping import MappingLayer, PairMapping, RowNorm
+
+STAGE_CHANNELS = (64, 128, 256, 512)
+"""Channels of ResNet-18's four stages, each of two blocks."""
+
+
+class ResidualMapping(PairMapping):
+    """ResNet-18's residual blocks behind one input layer per task, with FiLM after every norm.
+
+    Li, Liu, Bilen, CVPR 2022, supplement A: "We modify the ResNet-18 to have task specific input layers (one
+    convolutional layer for each task) before the residual blocks as the mapping function". No code of it was published.
+    Our choices: the input layer is a 3x3 convolution with norm and ReLU, as in the authors' mapping for SegNet. It
+    stands in the place of ResNet's first convolution, so it has that one's stride and ResNet's max-pooling follows.
+    Where the result is larger than a 32nd of the input, the last stages are dilated instead of strided, as in the
+    network's encoder. FiLM follows the norm on a shortcut, too; the norm takes its statistics from each row alone, and
+    weights start at random (He normal).
+
+    Args:
+        in_channels: channels of the encodings, by task, in the order of the task indices.
+        out_channels: channels of the result: those of the network's last feature map.
+        stride: how much smaller than the input the result is, a power of two.
+        width: factor on the channels of all layers but the last stage's.
+        conditional: condition on the pair of tasks; without it one mapping serves all pairs ("w/o cond").
+        mapping_stride: average-pool the input by 1 (published) or 2; the result keeps its size.
+
+    Raises:
+        ValueError: `stride` or `mapping_stride` is not a power of two that the stages can reach.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: int,
+        *,
+        stride: int = 8,
+        width: float = 1.0,
+        conditional: bool = True,
+        mapping_stride: int = 1,
+    ) -> None:
+        super().__init__(in_channels, stride=stride, mapping_stride=mapping_stride)
+        channels = [*(scaled(c, width) for c in STAGE_CHANNELS[:-1]), out_channels]
+        strided = [place < self.halvings for place in range(self.most_halvings)]  # input, pool, stages 2, 3, 4
+        self.inputs = nn.ModuleList(MappingLayer(c, channels[0], 0, stride=1 + strided[0]) for c in in_channels)
+        self.pooled = strided[1]
+        pairs = self.num_tasks * (self.num_tasks - 1) if conditional else 0
+        self.blocks = nn.ModuleList()
+        before, dilation = channels[0], 1
+        for number, after in enumerate(channels):
+            halved = number > 0 and strided[number + 1]
+            first_dilation, dilation = dilation, dilation * (1 if number == 0 or halved else 2)
+            self.blocks.append(ResidualBlock(before, after, pairs, 1 + halved, (first_dilation, dilation)))
+            self.blocks.append(ResidualBlock(after, after, pairs, 1, (dilation, dilation)))
+            before = after
+        self.apply(initialize)
+
+    def stem(self, encoding: Float[Tensor, "n e h w"], task: int) -> Float[Tensor, "n c h2 w2"]:
+        """The task's input layer and the pooling."""
+        x = self.entered(encoding, task)
+        return F.max_pool2d(x, 3, stride=2, padding=1) if self.pooled else x
+
+    def forward(self, stems: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
+        """Map each row to the joint space of its pair."""
+        x = stems
+        for block in self.blocks:
+            x = block(x, pairs)
+        return x
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with norm and FiLM beside a shortcut; ReLU.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the result.
+        pairs: number of task pairs; 0 for no FiLM.
+        stride: of the first convolution and the shortcut.
+        dilations: of both convolutions.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, pairs: int, stride: int, dilations: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        first, second = dilations
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, first, first, bias=False)
+        self.norm1 = RowNorm(out_channels, pairs)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, second, second, bias=False)
+        self.norm2 = RowNorm(out_channels, pairs)
+        same = stride == 1 and in_channels == out_channels
+        self.shortcut = None if same else nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+        self.shortcut_norm = None if same else RowNorm(out_channels, pairs)
+
+    def forward(self, x: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
+        """The block's result."""
+        inner = F.relu(self.norm1(self.conv1(x), pairs), inplace=True)
+        inner = self.norm2(self.conv2(inner), pairs)
+        if self.shortcut is not None and self.shortcut_norm is not None:
+            x = self.shortcut_norm(self.shortcut(x), pairs)
+        return F.relu(inner + x, inplace=True)
+
+
+def initialize(module: nn.Module) -> None:
+    """He normal weights and zero bias, as in ResNet."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
