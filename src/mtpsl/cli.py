@@ -16,7 +16,9 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "compare": commands.compare,
     "sweep": commands.sweep,
     "check": commands.check,
+    "convert": commands.convert,
     "scenes": commands.scenes,
+    "import-checkpoint": commands.import_checkpoint,
     "recipes": commands.recipes,
     "demo": commands.demo,
 }
@@ -28,6 +30,7 @@ Train one vision network for several dense prediction tasks from partially annot
 
   mtpsl demo                          compare two methods on built-in scenes, in a few minutes
   mtpsl check DATA                    what a data set holds and what is wrong with it
+  mtpsl convert DATA OUT              write it in a form that is read quickly
   mtpsl train [RECIPE] --data.root DATA --out RUN
                                       train a network
   mtpsl evaluate RUN                  score it
@@ -35,6 +38,8 @@ Train one vision network for several dense prediction tasks from partially annot
                                       apply it to pictures of any size
   mtpsl compare RUN RUN ...           a table of runs, with the improvement over single-task networks
   mtpsl scenes OUT                    write the built-in scenes as a data set
+  mtpsl import-checkpoint FILE --out RUN
+                                      make a run of a checkpoint of the paper's authors
   mtpsl sweep TABLE                   train a table of methods, label regimes and seeds
   mtpsl recipes                       list the recipes that ship with the package
 

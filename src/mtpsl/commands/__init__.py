@@ -2,12 +2,26 @@
 
 from mtpsl.commands.check import check
 from mtpsl.commands.compare import compare
+from mtpsl.commands.convert import convert
 from mtpsl.commands.demo import demo
 from mtpsl.commands.evaluate import evaluate
+from mtpsl.commands.import_checkpoint import import_checkpoint
 from mtpsl.commands.predict import predict
 from mtpsl.commands.recipes import recipes
 from mtpsl.commands.scenes import scenes
 from mtpsl.commands.sweep import sweep
 from mtpsl.commands.train import train
 
-__all__ = ["check", "compare", "demo", "evaluate", "predict", "recipes", "scenes", "sweep", "train"]
+__all__ = [
+    "check",
+    "compare",
+    "convert",
+    "demo",
+    "evaluate",
+    "import_checkpoint",
+    "predict",
+    "recipes",
+    "scenes",
+    "sweep",
+    "train",
+]

@@ -58,7 +58,13 @@ def from_here(config: RunConfig) -> RunConfig:
     """The same with absolute paths, so that the run can be continued from any folder."""
     given = {name: getattr(config.data, name) for name in ("root", "description", "labels")}
     absolute: dict[str, Any] = {name: str(Path(path).resolve()) for name, path in given.items() if path is not None}
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, **absolute))
+    training, options = config.training, dict(config.network_options)
+    if training.start_from is not None:
+        training = dataclasses.replace(training, start_from=str(Path(training.start_from).resolve()))
+    if options.get("weights") is not None:
+        options["weights"] = str(Path(options["weights"]).resolve())
+    data = dataclasses.replace(config.data, **absolute)
+    return dataclasses.replace(config, data=data, training=training, network_options=options)
 
 
 def report(scores: dict[str, Any], folder: Path) -> None:

@@ -55,11 +55,7 @@ class RunFolder:
         Raises:
             UserError: the folder exists and holds something.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            cure = (
-                f"`mtpsl train --resume {self.path}` continues it" if self.config.exists() else "choose another --out"
-            )
-            raise UserError(f"{self.path} exists already: {cure}")
+        self.check_new()
         try:
             write_text(self.tasks, json.dumps([describe_task(task) for task in tasks], indent=2) + "\n")
             write_text(self.path / "environment.json", json.dumps(environment(config), indent=2) + "\n")
@@ -68,6 +64,18 @@ class RunFolder:
             )  # last: it makes the folder a run
         except OSError as error:
             raise UserError(f"{self.path} cannot be written: {error.strerror}") from error
+
+    def check_new(self) -> None:
+        """Refuse a folder that exists and holds something.
+
+        Raises:
+            UserError: it does.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            cure = (
+                f"`mtpsl train --resume {self.path}` continues it" if self.config.exists() else "choose another --out"
+            )
+            raise UserError(f"{self.path} exists already: {cure}")
 
     def read_config(self) -> RunConfig:
         """The configuration of an existing run."""
@@ -83,11 +91,11 @@ class RunFolder:
             raise UserError(f"{self.tasks}: cannot be read as the tasks of a run ({error})") from error
 
     def image_size(self) -> tuple[int, int] | None:
-        """Height and width of the images it was trained on; None before the first scores."""
+        """Height and width of the images it was trained on: those of the first scores, else of the configuration."""
         try:
             height, width = json.loads(self.scores.read_text(encoding="utf-8"))["run"]["image_size"]
         except (OSError, ValueError, KeyError, TypeError):
-            return None
+            return self.read_config().data.size
         return int(height), int(width)
 
     def read_scores(self) -> Scores:

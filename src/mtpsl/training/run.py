@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,11 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
     data = run_data(config)
     torch.manual_seed(config.training.seed)
-    network = build_network(config, data.tasks)
+    checkpoint = folder.checkpoint if resume and folder.checkpoint.exists() else None
+    start = None if checkpoint or config.training.start_from is None else RunFolder(Path(config.training.start_from))
+    if before := folder if resume else start:
+        data = dataclasses.replace(data, tasks=in_order(data.tasks, before))
+    network = build_network(config, data.tasks, pretrained=not (checkpoint or start))
     size = check_image_size(network, data.train)
     if config.data.cache:
         for dataset, name in ((data.train, "training"), (data.validation, "validation")):
@@ -78,14 +83,19 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     objective = build_objective(config, data.tasks, network)
     weighting = build_weighting(config, data.tasks)
     augmentation = build_augmentation(config, data.tasks)
-    if resume:
-        checkpoint = folder.checkpoint if folder.checkpoint.exists() else None
-        if checkpoint:
-            load_weights(folder, folder.load_checkpoint(), data.tasks, network, objective, weighting)
-    else:
-        checkpoint = None
-        if main:
-            folder.create(config, data.tasks)
+    if checkpoint:
+        stored = folder.load_checkpoint()
+        if "optimizer_states" not in stored:
+            raise UserError(
+                f"{out} has no optimizer to continue with: train a new run from its weights with "
+                f"`mtpsl train {folder.config} --training.start_from {out} --out NEW`"
+            )
+        load_weights(folder, stored, data.tasks, network, objective, weighting)
+    if start:
+        same = start.read_config().objective == config.objective
+        load_weights(start, start.load_checkpoint(), data.tasks, network, objective if same else None)
+    if main and not resume:
+        folder.create(config, data.tasks)
     module = TrainingModule(network, objective, data.tasks, augmentation, config.training, weighting)
     history = History(
         folder,
@@ -120,7 +130,7 @@ def load_run(path: Path) -> TrainedRun:
     config = folder.read_config()
     checkpoint = folder.load_checkpoint()
     tasks = folder.read_tasks()
-    network = build_network(config, tasks)
+    network = build_network(config, tasks, pretrained=False)
     objective = build_objective(config, tasks, network)
     load_weights(folder, checkpoint, tasks, network, objective)
     return TrainedRun(folder, config, tasks, network.eval(), objective.eval(), int(checkpoint["epoch"]) + 1)
@@ -205,10 +215,10 @@ def load_weights(
     checkpoint: dict[str, Any],
     tasks: list[Task],
     network: MultiTaskNetwork,
-    objective: Objective,
+    objective: Objective | None,
     weighting: Weighting | None = None,
 ) -> None:
-    """Fill network, objective and, where it is needed, weighting from a checkpoint.
+    """Fill network and, where they are needed, objective and weighting from a checkpoint.
 
     Raises:
         UserError: it is of another task list, network, objective or weighting.
@@ -217,17 +227,29 @@ def load_weights(
     names = [task.name for task in tasks]
     if list(heads) != names:
         raise UserError(
-            f"{folder.checkpoint} predicts {', '.join(heads)}, but {folder.config} asks for {', '.join(names)}: "
-            "use the checkpoint's own config.yaml"
+            f"{folder.checkpoint} predicts {', '.join(heads)}, but the run {', '.join(names)}: give it the tasks of "
+            f"{folder.config}"
         )
     try:
         network.load_state_dict(part(checkpoint["state_dict"], "network."))
-        objective.load_state_dict(part(checkpoint["state_dict"], "objective."))
+        if objective is not None:
+            objective.load_state_dict(part(checkpoint["state_dict"], "objective."))
         if weighting is not None:
             weighting.load_state_dict(part(checkpoint["state_dict"], "weighting."))
     except RuntimeError as error:
         detail = str(error).splitlines()[-1].strip()
-        raise UserError(f"{folder.checkpoint} does not fit {folder.config}: {detail}") from error
+        raise UserError(
+            f"{folder.checkpoint} does not fit the run: {detail} (it was made with {folder.config})"
+        ) from error
+
+
+def in_order(tasks: list[Task], folder: RunFolder) -> list[Task]:
+    """The tasks in the order in which a run's objective knows them; unchanged where that has others."""
+    folder.read_config()  # says so where it is no run
+    names = [task.name for task in folder.read_tasks()]
+    if sorted(names) != sorted(task.name for task in tasks):
+        return tasks
+    return sorted(tasks, key=lambda task: names.index(task.name))
 
 
 def part(state: dict[str, Any], prefix: str) -> dict[str, Any]:
