@@ -16,7 +16,7 @@ demo: $(STAMP) ## train on built-in scenes, print a table, draw pictures: runs/d
 	$(BIN)/mtpsl demo
 
 test: lint ## lint, then run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope
 
 lint: $(STAMP) ## ruff (lint and format) and mypy
 	$(BIN)/ruff check

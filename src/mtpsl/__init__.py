@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from mtpsl.data.augment import Augmentation
     from mtpsl.data.splits import describe_split
     from mtpsl.errors import UserError
-    from mtpsl.networks import MTAN, EncoderDecoder, MultiTaskNetwork, SegNet
+    from mtpsl.networks import MTAN, EncoderDecoder, MultiTaskNetwork, ResNetASPP, SegNet
     from mtpsl.objectives import (
         ContrastiveLoss,
         CrossTaskConsistency,
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         MappingNetwork,
         Objective,
         PerceptualMap,
+        ResidualMapping,
         SemiSupervised,
         SingleTask,
         Supervised,
@@ -45,7 +46,7 @@ MODULES = {
     "mtpsl.data.augment": ("Augmentation",),
     "mtpsl.data.splits": ("describe_split",),
     "mtpsl.errors": ("UserError",),
-    "mtpsl.networks": ("MTAN", "EncoderDecoder", "MultiTaskNetwork", "SegNet"),
+    "mtpsl.networks": ("MTAN", "EncoderDecoder", "MultiTaskNetwork", "ResNetASPP", "SegNet"),
     "mtpsl.objectives": (
         "ContrastiveLoss",
         "CrossTaskConsistency",
@@ -55,6 +56,7 @@ MODULES = {
         "MappingNetwork",
         "Objective",
         "PerceptualMap",
+        "ResidualMapping",
         "SemiSupervised",
         "SingleTask",
         "Supervised",
@@ -110,6 +112,8 @@ __all__ = [
     "Output",
     "PCGrad",
     "PerceptualMap",
+    "ResNetASPP",
+    "ResidualMapping",
     "Sample",
     "Score",
     "SegNet",

@@ -17,8 +17,10 @@ def recipes(arguments: Sequence[str]) -> None:
     if name is not None:
         print(find_recipe(name).read_text(encoding="utf-8"), end="")
         return
-    for path in shipped("recipes"):
-        print(f"{path.stem:24} {headline(path)}")
+    paths = shipped("recipes")
+    width = max(len(path.stem) for path in paths)
+    for path in paths:
+        print(f"{path.stem:{width}}  {headline(path)}")
 
 
 def find_recipe(name: str) -> Path:

@@ -47,6 +47,8 @@ def task_and_metric(name: str) -> tuple[str | None, str]:
     """
     if name == "delta_mtl":
         return None, name
+    if name == "saliency_miou":  # of the code that the paper's evaluation follows: see SaliencyMetric
+        return "saliency", "image_iou"
     for metric in ("abs_err", "mean_err"):
         if name.endswith(f"_{metric}"):
             return name.removesuffix(f"_{metric}"), metric

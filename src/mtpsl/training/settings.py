@@ -16,8 +16,8 @@ class DataSettings:
     Args:
         name: the data set's layout: `folder` (folders of images and labels, with a dataset.yaml), `packed` (written by
             `mtpsl convert`), `merged` (several data sets that a merged.yaml lists), `scenes` (rendered rooms, built
-            in), or a published data set as it is on disk: `cityscapes_mtan` (numbered arrays), `cityscapes` (by city),
-            `taskonomy`.
+            in), or a published set as people have it on disk: `nyuv2` (MTAN's arrays), `nyuv2_raw` (.mat), `nyud`,
+            `cityscapes_mtan` (MTAN's arrays), `cityscapes` (official), `pascal`, `taskonomy`: docs/datasets.md.
         root: the folder of a data set on disk.
         description: its dataset.yaml; by default the one in `root` (`folder` only).
         classes: number of segmentation classes, for layouts that offer several.

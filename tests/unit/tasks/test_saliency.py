@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import confusion_matrix, jaccard_score, precision_score, recall_score
+from sklearn.metrics import confusion_matrix, jaccard_score, precision_recall_fscore_support
 from torch import Tensor
 
 from mtpsl.tasks import Saliency
@@ -80,7 +80,7 @@ def test_scores_worked_out_by_hand() -> None:
 def random_updates() -> list[tuple[Tensor, Tensor, Tensor]]:
     random = torch.Generator().manual_seed(0)
     updates = []
-    for count, share in ((1, 0.1), (3, 0.5)):
+    for count, share in ((1, 0.1), (2, 0.5)):
         target = (torch.rand((count, 1, 9, 11), generator=random) < share).float()
         prediction = torch.randn((count, 1, 9, 11), generator=random) + 2 * target - 0.7
         valid = torch.rand((count, 9, 11), generator=random) > 0.3
@@ -102,15 +102,17 @@ def test_scores_equal_those_of_scikit_learn() -> None:
     found = metric.compute()
     assert float(found["miou"]) == pytest.approx(100 * jaccard_score(truth, probability > 0.5, average="macro"))
 
-    def mean(score: object, threshold: float) -> float:
-        return np.mean([score(y, p > threshold, zero_division=0) for p, y in images])  # type: ignore[operator]
-
     measures = []
     for step in range(1, 100):
-        p, r = mean(precision_score, step / 100), mean(recall_score, step / 100)
-        measures.append(1.3 * p * r / (0.3 * p + r) if p else 0)
+        each = [
+            precision_recall_fscore_support(y, p > step / 100, average="binary", zero_division=0)[:2] for p, y in images
+        ]
+        precision, recall = np.mean(each, axis=0)
+        measures.append(1.3 * precision * recall / (0.3 * precision + recall) if recall else 0)
     assert float(found["maxf"]) == pytest.approx(100 * max(measures))
-    overlaps = [mean(jaccard_score, step / 100) for step in range(20, 91, 5)]
+    overlaps = [
+        np.mean([jaccard_score(y, p > step / 100, zero_division=0) for p, y in images]) for step in range(20, 91, 5)
+    ]
     assert float(found["image_iou"]) == pytest.approx(100 * max(overlaps))
 
 

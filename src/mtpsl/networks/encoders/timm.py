@@ -70,9 +70,8 @@ class TimmEncoder(nn.Module):
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
         """Maps of images with values from 0 to 1 (normalized here as the model's published weights expect)."""
         maps = self.model((images - self.mean) / self.std)
-        return [  # some models put channels last
-            x if x.shape[1] == count else x.movedim(-1, 1) for x, count in zip(maps, self.out_channels, strict=True)
-        ]
+        channels_last = getattr(self.model, "output_fmt", None) == "NHWC"  # Swin and others'
+        return [x.movedim(-1, 1) if channels_last else x for x in maps]
 
 
 def feature_model(name: str, output_stride: int | None) -> tuple[nn.Module, dict[str, Any]]:
