@@ -60,8 +60,9 @@ class SaliencyMetric(Metric):
     public multi-task code for PASCAL (K.-K. Maninis et al., CVPR 2019; S. Vandenhende et al., PAMI 2021; those take
     beta^2 = 1). Other code sums pixels over the set first.
 
-    `image_iou` is what that code calls mIoU, and so most likely what the paper's tables call saliency mIoU: the intersection over union of the salient class alone, averaged over
-    images, at the best of the probabilities 0.2, 0.25, ... 0.9.
+    `image_iou` is what that code calls mIoU, and so most likely what the paper's tables call saliency mIoU: the
+    intersection over union of the salient class alone, averaged over images, at the best of the probabilities 0.2,
+    0.25, ... 0.9.
 
     A pixel is salient above the probability, not at it. Where nothing is predicted, an image's precision is zero; where
     nothing is salient, its recall is; where both is so, its intersection over union is one. An image without a valid
