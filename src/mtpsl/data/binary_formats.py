@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from mtpsl.data.arrays import any_covered
-from mtpsl.data.label_format import Given, Label, LabelFormat, Resized, integers, plane, whole_numbers
+from mtpsl.data.label_format import Given, Label, LabelFormat, Resized, integers, plane, positive, whole_numbers
 from mtpsl.errors import UserError
 from mtpsl.tasks import Edges, Saliency, Task
 
@@ -24,19 +24,31 @@ class EdgesFormat(LabelFormat):
 
     Args:
         ignore: stored numbers that mean "unknown".
+        positive_weight: weight of boundary pixels in the loss; the others weigh one minus it.
+        tolerance: matching distance of odsF as a share of the image's diagonal. The published 0.0075 is less than a
+            pixel where the diagonal is less than 134 pixels.
+        nms: thin predictions by non-maximum suppression before they are scored.
     """
 
     ignore: Given = ()
+    positive_weight: Given = 0.95
+    tolerance: Given = 0.0075
+    nms: Given = False
     palette: ClassVar[bool] = True
     kind: ClassVar[str] = "edges"
 
     def __post_init__(self) -> None:
         if {0, 1} & {*integers("ignore", self.ignore)}:
             raise ValueError(f"`ignore` should not contain 0 or 1, not {self.ignore}")
+        positive("positive_weight", self.positive_weight)
+        positive("tolerance", self.tolerance)
+        if not isinstance(self.nms, bool):
+            raise ValueError(f"`nms` should be true or false, not {self.nms}")
+        self.task("edges").metric()
 
     def task(self, name: str) -> Task:
         """Boundaries."""
-        return Edges(name)
+        return Edges(name, positive_weight=self.positive_weight, tolerance=self.tolerance, nms=self.nms)
 
     def decode(self, stored: np.ndarray, path: Path) -> Label:
         """0 or 1 (1, h, w); 0 where ignored."""

@@ -405,3 +405,11 @@ def test_a_missing_description_is_refused(tmp_path):
     with pytest.raises(UserError, match="no such description"):
         read_description(tmp_path / "dataset.yaml")
     assert described(tmp_path, GOOD).name == "x"
+
+
+def test_how_edges_are_weighed_and_scored_comes_from_the_description():
+    task = EdgesFormat(positive_weight=0.9, tolerance=0.02, nms=True).task("edges")
+    assert task.options() | {"positive_weight": 0.9, "tolerance": 0.02, "nms": True} == task.options()
+    for wrong in ({"positive_weight": 1.5}, {"tolerance": 0}, {"tolerance": 2.0}, {"tolerance": "wide"}, {"nms": 1}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            EdgesFormat(**wrong)
