@@ -92,5 +92,5 @@ def open_layout(
     dataset = DATASETS[name]
     given = {option: value for option, value in options.items() if value is not None}
     for option in given.keys() - inspect.signature(dataset).parameters.keys():
-        raise UserError(f"{option} does not apply to data set {name}: leave it out")
+        raise UserError(f"option {option} does not apply to data set {name}: leave it out")
     return dataset(root, split, size=size, tasks=tasks, **given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
@@ -12,10 +11,10 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from mtpsl.data import DATASETS
 from mtpsl.data.augment import Augmentation
 from mtpsl.data.base import LabelledDataset
 from mtpsl.data.labels import WITH_UNLABELLED, check_ratio, label_mask, validate_for_training
+from mtpsl.data.layouts import open_layout
 from mtpsl.data.partial import PartialDataset
 from mtpsl.data.rotate import Rotation
 from mtpsl.data.scenes import ALL_TASKS, ScenesDataset
@@ -52,12 +51,8 @@ def open_split(settings: DataSettings, split: str, tasks: list[str] | None, seed
         return ScenesDataset(count, kind, size=settings.size or (96, 128), tasks=tasks or ALL_TASKS)
     if settings.root is None:
         raise UserError("data.root is missing: name the folder of the data set, e.g. --data.root DATA")
-    dataset = DATASETS[settings.name]
-    options = {"description": settings.description, "classes": settings.classes, "label_cache": settings.label_cache}
-    given = {name: value for name, value in options.items() if value is not None}
-    for name in given.keys() - inspect.signature(dataset).parameters.keys():
-        raise UserError(f"data.{name} does not apply to data set {settings.name}: leave it out")
-    return dataset(settings.root, split, size=settings.size, tasks=tasks, **given)
+    own = {name: getattr(settings, name) for name in ("description", "classes", "label_cache")}
+    return open_layout(settings.name, settings.root, split, size=settings.size, tasks=tasks, **own)
 
 
 def run_data(config: RunConfig) -> RunData:
