@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from command import SMALL, mtpsl, write_dataset
 from PIL import Image
 
 from mtpsl.cli import main
+from mtpsl.evaluation.evaluate import Evaluator
+from mtpsl.evaluation.interrupted import InterruptedEvaluation
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,52 @@ def test_evaluate_repeats_the_scores(run: Path, capsys: pytest.CaptureFixture[st
         for name, score in scores.items():
             assert after["scores"][task][name]["value"] == pytest.approx(score["value"], rel=1e-4), (task, name)
     assert "abs_err" in capsys.readouterr().out
+
+
+def test_evaluate_with_other_metric_options_leaves_the_scores_of_the_run(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (run / "scores.json").read_text()
+    skipped, zero = tmp_path / "skip.json", tmp_path / "zero.json"
+    assert main(["evaluate", str(run), "--absent", "skip", "--json", str(skipped)]) == 0
+    assert main(["evaluate", str(run), "--absent", "zero", "--json", str(zero)]) == 0
+    assert "scores.json keeps the scores" in capsys.readouterr().out
+    assert (run / "scores.json").read_text() == before
+    one, other = (json.loads(file.read_text()) for file in (skipped, zero))
+    assert other["metric_options"] == {"absent": "zero"}
+    assert other["scores"]["segmentation"]["miou"]["value"] <= one["scores"]["segmentation"]["miou"]["value"]
+    assert other["scores"]["depth"] == one["scores"]["depth"]
+    assert not (run / "evaluation").exists()
+    assert main(["evaluate", str(run), "--nms", "true"]) == 2
+    assert "--nms: none of the run's tasks (depth, normals, segmentation) has it" in capsys.readouterr().err
+    assert main(["evaluate", str(run), "--absent", "none"]) == 2
+
+
+def test_an_interrupted_evaluation_goes_on(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = json.loads((run / "scores.json").read_text())["scores"]
+    update, calls = Evaluator.update, []
+
+    def interrupted(self: Evaluator, *arguments: Any) -> None:
+        calls.append(None)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        update(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluator, "update", interrupted)
+        patch.setattr(InterruptedEvaluation.__init__, "__kwdefaults__", {"seconds": 0})
+        assert main(["evaluate", str(run), "--batch_size", "1"]) != 0
+    assert [file.name[:4] for file in (run / "evaluation").iterdir()] == ["val-"]
+    calls.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluator, "update", lambda *arguments: (calls.append(None), update(*arguments)))
+        assert main(["evaluate", str(run), "--batch_size", "1"]) == 0
+    assert len(calls) == 1  # the third of three images
+    after = json.loads((run / "scores.json").read_text())["scores"]
+    for task, scores in before.items():
+        for name, score in scores.items():
+            assert after[task][name]["value"] == pytest.approx(score["value"], rel=1e-4), (task, name)
+    assert not (run / "evaluation").exists()
 
 
 def test_predict_writes_raw_files_and_sheets_for_any_size(run: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
@@ -48,12 +49,21 @@ class Evaluator(nn.Module):
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, tasks: Sequence[Task], batches: Iterable[Batch]) -> Scores:
-    """Run a network over batches (in evaluation mode, on the device of its parameters) and score it."""
+def evaluate(
+    network: nn.Module, tasks: Sequence[Task], batches: Iterable[Batch], evaluator: Evaluator | None = None
+) -> Scores:
+    """Run a network over batches (in evaluation mode, on the device of its parameters) and score it.
+
+    Args:
+        network: returns an object with `predictions` by task.
+        tasks: what to score.
+        batches: images with labels.
+        evaluator: counts, perhaps of other batches already; by default of none.
+    """
     device = next(network.parameters()).device
     training = network.training
     network.eval()
-    evaluator = Evaluator(tasks).to(device)
+    evaluator = (evaluator or Evaluator(tasks)).to(device)
     for batch in batches:
         evaluator.update(network(batch.images.to(device)).predictions, batch.to(device))
     network.train(training)
@@ -61,11 +71,11 @@ def evaluate(network: nn.Module, tasks: Sequence[Task], batches: Iterable[Batch]
 
 
 def to_json(tasks: Sequence[Task], scores: Scores) -> dict[str, dict[str, dict[str, object]]]:
-    """Scores as written to `scores.json`."""
+    """Scores as written to `scores.json`; None for one that is not defined."""
     return {
         task.name: {
             name: {
-                "value": score.value,
+                "value": score.value if math.isfinite(score.value) else None,
                 "unit": score.unit,
                 "higher_is_better": score.higher_is_better,
                 "primary": name == task.primary,

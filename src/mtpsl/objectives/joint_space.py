@@ -134,7 +134,9 @@ class JointSpace(AuxiliaryObjective):
         unique = {row: number for number, row in enumerate(dict.fromkeys(rows))}
         gather = torch.tensor([place[row.is_label, row.task, row.image] for row in unique], device=device)
         pairs = torch.tensor([row.pair for row in unique], device=device)
-        mapped = self.mapping.gathered(torch.cat(stems), gather, pairs)
+        chosen = torch.cat(stems)[gather]
+        stems.clear()  # else they would take memory until the mapping is through
+        mapped = self.mapping.in_parts(chosen, pairs)
         return mapped[torch.tensor([unique[row] for row in rows], device=device)]
 
     def parameter_groups(self, lr: float) -> Iterable[dict[str, Any]]:

@@ -62,17 +62,15 @@ class PairMapping(nn.Module, ABC):
         x = F.avg_pool2d(encoding, self.mapping_stride) if self.mapping_stride > 1 else encoding
         return self.inputs[task](x)
 
-    def gathered(
-        self, stems: Float[Tensor, "n c h w"], rows: Int[Tensor, " r"], pairs: Int[Tensor, " r"]
-    ) -> Float[Tensor, "r d h2 w2"]:
-        """Map `stems[rows]`: all in one call, but on a CPU no more at once than its memory is good for.
+    def in_parts(self, stems: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
+        """Map each row: all in one call, but on a CPU no more at once than its memory is good for.
 
         There a few large maps fill the cores as well as many do, and the buffers that a layer needs for a moment
         (the gradient of its output, weights' layouts) are as large as the rows of a call.
         """
-        most = max(1, CPU_ELEMENTS // stems[0].numel()) if stems.device.type == "cpu" else len(rows)
-        parts = zip(rows.split(most), pairs.split(most), strict=True)
-        return torch.cat([self(stems[some], which) for some, which in parts])
+        most = max(1, CPU_ELEMENTS // stems[0].numel()) if stems.device.type == "cpu" else len(stems)
+        parts = zip(stems.split(most), pairs.split(most), strict=True)
+        return torch.cat([self(some, which) for some, which in parts])
 
     def conditioning(self) -> list[nn.Parameter]:
         """The FiLM parameters."""

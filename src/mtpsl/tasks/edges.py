@@ -23,7 +23,7 @@ class Edges(BinaryTask):
         tolerance: matching distance as a share of the image's diagonal.
         thresholds: how many probabilities between 0 and 1 are tried.
         nms: before thinning, keep only probabilities that are largest across the boundary.
-        workers: threads that score the images of a batch; by default one for every core.
+        workers: processes that score the images of a batch; by default one for every core.
     """
 
     score_types = {"odsf": ("%", True)}

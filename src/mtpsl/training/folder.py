@@ -104,7 +104,11 @@ class RunFolder:
             stored = json.loads(self.scores.read_text(encoding="utf-8"))["scores"]
             return {
                 task: {
-                    name: Score(float(x["value"]), str(x["unit"]), bool(x["higher_is_better"]))
+                    name: Score(
+                        float("nan" if x["value"] is None else x["value"]),
+                        str(x["unit"]),
+                        bool(x["higher_is_better"]),
+                    )
                     for name, x in values.items()
                 }
                 for task, values in stored.items()
@@ -153,7 +157,7 @@ class RunFolder:
             "commit": commit,
         }
         content = {"run": run, "split": config.data.val_split, "epoch": epoch, "scores": to_json(tasks, scores)}
-        write_text(self.scores, json.dumps(content, indent=2) + "\n")
+        write_text(self.scores, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def environment(config: RunConfig) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter, label
 
-from mtpsl.tasks import boundary_matching
-from mtpsl.tasks.boundaries import BoundaryMetric, suppress
+from mtpsl.tasks import boundaries, boundary_matching
+from mtpsl.tasks.boundaries import BoundaryMetric
+from mtpsl.tasks.boundary_counts import suppress
 from mtpsl.tasks.boundary_matching import count_matches, match_boundaries
 from mtpsl.tasks.thinning import pack, pack_levels, thin, unpack
 
@@ -249,19 +250,21 @@ def test_nan_counts_as_no_boundary() -> None:
     assert odsf(prediction, target, valid) == odsf(prediction.nan_to_num(-1e4), target, valid)
 
 
-def test_batches_workers_and_processes_do_not_change_the_score() -> None:
+def test_batches_workers_and_processes_do_not_change_the_score(monkeypatch: pytest.MonkeyPatch) -> None:
     prediction, target, valid = random_batch(10, count=6)
-    whole, threads, single = BoundaryMetric(), BoundaryMetric(workers=2), BoundaryMetric()
+    whole, shared, single = BoundaryMetric(), BoundaryMetric(workers=4), BoundaryMetric()
     other = copy.deepcopy(single)
     whole.update(prediction, target, valid)
-    threads.update(prediction, target, valid)
+    with monkeypatch.context() as patch:
+        patch.setattr(boundaries, "WORTH_FORKING", 0)
+        shared.update(prediction, target, valid)
     for row in range(6):
         (single if row % 2 else other).update(*(x[row : row + 1] for x in (prediction, target, valid)))
     assert all(single._reductions[name] is whole._reductions["matched"] for name in FOUR)
     for name in FOUR:
         reduced = whole._reductions[name](torch.stack([getattr(single, name), getattr(other, name)]))
         assert torch.equal(reduced, getattr(whole, name))
-        assert torch.equal(getattr(threads, name), getattr(whole, name))
+        assert torch.equal(getattr(shared, name), getattr(whole, name))
     assert 0 < float(whole.compute()["odsf"]) < 100
 
 
