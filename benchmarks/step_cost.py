@@ -31,8 +31,8 @@ from mtpsl.weighting import WEIGHTINGS
 SIZE, BATCH, WIDTH = (64, 96), 8, 0.25
 GROWTH = {
     "supervised": ("supervised", {}),
-    "cross_task, all pairs": ("cross_task", {}),
-    "cross_task, max_pairs 2": ("cross_task", {"max_pairs": 2}),
+    "cross_task, all pairs": ("cross_task", {"views": 1}),
+    "cross_task, max_pairs 2": ("cross_task", {"views": 1, "max_pairs": 2}),
     "jtr": ("jtr", {}),
 }
 
@@ -117,6 +117,7 @@ def measure(steps: Mapping[str, tuple[Any, ...]], rounds: int) -> dict[str, tupl
 def methods(rounds: int) -> None:
     """Print the cost of every objective and weighting for three tasks."""
     steps: dict[str, tuple[Any, ...]] = {name: (3, name, {}) for name in OBJECTIVES}
+    steps["cross_task"] = (3, "cross_task", {"views": 1})
     steps["cross_task, 2 views"] = (3, "cross_task", {"views": 2})
     steps |= {f"supervised + {name}": (3, "supervised", {}, name) for name in WEIGHTINGS if available(name)}
     found = measure(steps, rounds)

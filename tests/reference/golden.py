@@ -72,7 +72,7 @@ def golden_network() -> SegNet:
 
 def golden_objective(network: SegNet, **options: float) -> CrossTaskConsistency:
     """Our objective with the golden mapping network."""
-    objective = CrossTaskConsistency(TASKS, network, reduction="sum", **options)
+    objective = CrossTaskConsistency(TASKS, network, views=1, reduction="sum", **options)
     theirs, ours = golden_weights("mapfns"), {}
     for task in range(3):
         for layer, name in ((0, "conv"), (1, "norm")):

@@ -87,7 +87,7 @@ def test_a_vision_transformer_is_decoded_at_a_quarter_of_the_image() -> None:
 def test_any_timm_encoder_works_with_cross_task(encoder: str, mapping: str) -> None:
     torch.manual_seed(0)
     network = EncoderDecoder(CHANNELS, encoder=encoder, decoder_channels=8)
-    objective = CrossTaskConsistency(tasks(), network, mapping=mapping, mapping_width=0.125)
+    objective = CrossTaskConsistency(tasks(), network, views=1, mapping=mapping, mapping_width=0.125)
     losses = objective(network, batch(LABELS["one label each"], size=(64, 64)))
     losses.total().backward()
     assert torch.isfinite(losses.total())

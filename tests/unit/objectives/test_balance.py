@@ -48,7 +48,7 @@ def test_what_was_not_seen_is_not_scaled() -> None:
 def test_with_balance_the_term_asks_as_much_of_a_prediction_as_the_labels_do() -> None:
     torch.manual_seed(0)
     network = SegNet({task.name: task.out_channels for task in tasks()}, width=0.125)
-    objective = CrossTaskConsistency(tasks(), network, mapping_width=0.125, balance=True, weight=0.5)
+    objective = CrossTaskConsistency(tasks(), network, views=1, mapping_width=0.125, balance=True, weight=0.5)
     data = batch([("segmentation",), ("depth",), ("normals",)] * 2)
     sizes = {}
     for step in range(2):  # the first measures

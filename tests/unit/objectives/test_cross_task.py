@@ -18,7 +18,7 @@ def make(**options: object) -> tuple[SegNet, CrossTaskConsistency]:
     torch.manual_seed(0)
     some = tasks()
     network = SegNet({task.name: task.out_channels for task in some}, width=0.125)
-    return network, CrossTaskConsistency(some, network, mapping_width=0.125, **options)  # type: ignore[arg-type]
+    return network, CrossTaskConsistency(some, network, mapping_width=0.125, **{"views": 1, **options})  # type: ignore[arg-type]
 
 
 def consistency(objective: CrossTaskConsistency, network: SegNet, data: Batch) -> dict[str, Tensor]:
@@ -201,5 +201,5 @@ def test_a_network_of_ones_own_works() -> None:
             return Output({name: head(x) for name, head in self.heads.items()}, [x])
 
     network = Tiny()
-    objective = CrossTaskConsistency(tasks(), network, mapping_width=0.125)  # type: ignore[arg-type]
+    objective = CrossTaskConsistency(tasks(), network, views=1, mapping_width=0.125)  # type: ignore[arg-type]
     assert torch.isfinite(objective(network, batch(LABELS["one label each"])).total())

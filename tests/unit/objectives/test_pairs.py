@@ -115,7 +115,7 @@ def test_a_decision_survives_a_checkpoint() -> None:
 def make(**options: object) -> tuple[SegNet, CrossTaskConsistency]:
     torch.manual_seed(0)
     network = SegNet({task.name: task.out_channels for task in tasks()}, width=0.125)
-    return network, CrossTaskConsistency(tasks(), network, mapping_width=0.125, **options)  # type: ignore[arg-type]
+    return network, CrossTaskConsistency(tasks(), network, mapping_width=0.125, **{"views": 1, **options})  # type: ignore[arg-type]
 
 
 def terms(objective: CrossTaskConsistency, network: SegNet, labels: list[tuple[str, ...]]) -> dict[str, float]:
