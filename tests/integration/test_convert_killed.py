@@ -43,6 +43,6 @@ def test_a_killed_conversion_ends_with_the_same_files(tmp_path: Path, capsys, to
     assert main(["check", str(out)]) == 2
     assert main(["convert", str(source), str(out), "--to", to]) == 0
     assert main(["convert", str(source), str(tmp_path / "whole"), "--to", to]) == 0
-    assert f"40 train, 2 val images; next: mtpsl train --data.name {to}" in capsys.readouterr().out
+    assert "40 train, 2 val images; next: mtpsl train --data.root" in capsys.readouterr().out
     assert contents(out) == contents(tmp_path / "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "source", "whole"]

@@ -54,4 +54,4 @@ def convert(arguments: Sequence[str]) -> None:
         force=values.force,
     )
     images = ", ".join(f"{count} {split}" for split, count in counts.items())
-    print(f"{values.out}: {images} images; next: mtpsl train --data.name {values.to} --data.root {values.out}")
+    print(f"{values.out}: {images} images; next: mtpsl train --data.root {values.out}")

@@ -59,7 +59,7 @@ class EdgesFormat(LabelFormat):
         if wrong.size:
             raise UserError(
                 f"{path}: value {wrong[0]} at {wrong.size} pixels, but edges should be 0, 1 (a boundary) or one of "
-                f"`ignore` {ignore}: store boundaries as 1, or add the value to `ignore` in dataset.yaml"
+                f"`ignore` {ignore}: store boundaries as 1, or add the value to `ignore` in a dataset.yaml"
             )
         return torch.from_numpy(np.where(valid, value, 0)).float()[None], torch.from_numpy(valid)
 

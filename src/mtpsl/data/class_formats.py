@@ -79,7 +79,7 @@ class SegmentationFormat(LabelFormat):
         if wrong.size:
             raise UserError(
                 f"{path}: class index {wrong[0]} at {wrong.size} pixels, but classes go from 0 to "
-                f"{self.num_classes - 1} and `ignore` is {ignore}: correct the file, or these two in dataset.yaml"
+                f"{self.num_classes - 1} and `ignore` is {ignore}: correct the file, or these two in a dataset.yaml"
             )
         return torch.from_numpy(np.where(valid, index, 0)), torch.from_numpy(valid)
 

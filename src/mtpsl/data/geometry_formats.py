@@ -64,7 +64,7 @@ class DepthFormat(LabelFormat):
         if wrong.size:
             raise UserError(
                 f"{path}: depth {wrong[0]} at {wrong.size} pixels, but depth should be finite and not negative: "
-                f"correct the file, or name the value in `missing` in dataset.yaml"
+                f"correct the file, or name the value in `missing` in a dataset.yaml"
             )
         return torch.from_numpy(depth)[None], torch.from_numpy(valid)
 
@@ -118,7 +118,7 @@ class NormalsFormat(LabelFormat):
         if wrong.size:
             raise UserError(
                 f"{path}: normals of length {wrong[0]:.3g} at {wrong.size} pixels, but their length should be 1 "
-                "(within 5 %): correct `offset` and `divisor` in dataset.yaml, or store unit vectors, and (0, 0, 0) "
+                "(within 5 %): correct `offset` and `divisor` in a dataset.yaml, or store unit vectors, and (0, 0, 0) "
                 "where unknown"
             )
         # float32 keeps length 1 only to 3e-7: dividing a unit vector again would change it, and so a converted set

@@ -35,7 +35,7 @@ def recognize(root: str | Path) -> str | None:
 def other_layout(root: str | Path, name: str) -> str:
     """The end of an error message if a folder that is not a `name` data set has another known layout, else nothing."""
     found = recognize(root)
-    return "" if found in (None, name) else f"it looks like a {found} data set: choose --data.name {found}"
+    return "" if found in (None, name) else f"it looks like a {found} data set: name that layout, or none"
 
 
 def require_layout(root: str | Path, name: str | None = None) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 from mtpsl.data.augment import Augmentation
 from mtpsl.data.base import LabelledDataset
 from mtpsl.data.labels import WITH_UNLABELLED, check_ratio, label_mask, validate_for_training
-from mtpsl.data.layouts import open_layout
+from mtpsl.data.layouts import open_layout, recognize
 from mtpsl.data.partial import PartialDataset
 from mtpsl.data.rotate import Rotation
 from mtpsl.data.scenes import ALL_TASKS, ScenesDataset
@@ -52,7 +52,10 @@ def open_split(settings: DataSettings, split: str, tasks: list[str] | None, seed
     if settings.root is None:
         raise UserError("data.root is missing: name the folder of the data set, e.g. --data.root DATA")
     own = {name: getattr(settings, name) for name in ("description", "classes", "label_cache")}
-    return open_layout(settings.name, settings.root, split, size=settings.size, tasks=tasks, **own)
+    name: str = settings.name
+    if name == "auto":  # what is like no layout is read as a folder, which says best what is missing
+        name = "folder" if settings.description else recognize(settings.root) or "folder"
+    return open_layout(name, settings.root, split, size=settings.size, tasks=tasks, **own)
 
 
 def run_data(config: RunConfig) -> RunData:

@@ -14,10 +14,11 @@ class DataSettings:
     """Which images, at which size, with which labels.
 
     Args:
-        name: the data set's layout: `folder` (folders of images and labels, with a dataset.yaml), `packed` (written by
-            `mtpsl convert`), `merged` (several data sets that a merged.yaml lists), `scenes` (rendered rooms, built
-            in), or a published set as people have it on disk: `nyuv2` (MTAN's arrays), `nyuv2_raw` (.mat), `nyud`,
-            `cityscapes_mtan` (MTAN's arrays), `cityscapes` (official), `pascal`, `taskonomy`: docs/datasets.md.
+        name: the data set's layout; `auto` recognizes it. `folder` (folders of images and labels, with a dataset.yaml),
+            `packed` (written by `mtpsl convert`), `merged` (several data sets that a merged.yaml lists), `scenes`
+            (rendered rooms, built in), or a published set as people have it on disk: `nyuv2` (MTAN's arrays),
+            `nyuv2_raw` (.mat), `nyud`, `cityscapes_mtan` (MTAN's arrays), `cityscapes` (official), `pascal`,
+            `taskonomy`: docs/datasets.md.
         root: the folder of a data set on disk.
         description: its dataset.yaml; by default the one in `root` (`folder` only).
         classes: number of segmentation classes, for layouts that offer several.
@@ -42,6 +43,7 @@ class DataSettings:
     """
 
     name: Literal[
+        "auto",
         "folder",
         "packed",
         "merged",
@@ -53,7 +55,7 @@ class DataSettings:
         "pascal",
         "taskonomy",
         "scenes",
-    ] = "folder"
+    ] = "auto"
     root: str | None = None
     description: str | None = None
     classes: int | None = None

@@ -170,7 +170,7 @@ def test_every_layout_is_recognized_and_read(tmp_path):
         assert report.images == 2 * folder.splits[split].images
     with pytest.raises(UserError, match="none of the known layouts"):
         check_dataset(tmp_path / "rooms/train/image", progress=False)
-    with pytest.raises(UserError, match=r"it looks like a packed data set: choose --data\.name packed"):
+    with pytest.raises(UserError, match=r"it looks like a packed data set: name that layout, or none"):
         check_dataset(tmp_path / "packed", name="folder", progress=False)
 
 

@@ -309,5 +309,5 @@ def test_a_damaged_converted_set_is_refused_in_one_line(source, tmp_path, name):
 
 
 def test_another_layout_opened_as_packed_is_named(source):
-    with pytest.raises(UserError, match=r"it looks like a folder data set: choose --data\.name folder"):
+    with pytest.raises(UserError, match=r"it looks like a folder data set: name that layout, or none"):
         PackedDataset(source, "train")

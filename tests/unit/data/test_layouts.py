@@ -45,7 +45,7 @@ def test_a_more_specific_layout_wins_and_a_wrong_name_is_corrected(mtan):
         lambda: open_layout("packed", mtan, "train"),
         lambda: open_layout("merged", mtan, "train"),
     ):
-        with pytest.raises(UserError, match=r"it looks like a nyuv2 data set: choose --data\.name nyuv2"):
+        with pytest.raises(UserError, match=r"it looks like a nyuv2 data set: name that layout, or none"):
             make()
 
 

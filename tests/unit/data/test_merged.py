@@ -205,7 +205,7 @@ def test_a_wrong_description_is_refused_in_one_line(root, name):
 
 
 def test_what_is_no_merged_set_is_named(root):
-    with pytest.raises(UserError, match=r"it looks like a folder data set: choose --data\.name folder"):
+    with pytest.raises(UserError, match=r"it looks like a folder data set: name that layout, or none"):
         MergedDataset(root / "rooms", "fit")
     with pytest.raises(UserError, match="give the YAML file that lists the sources"):
         MergedDataset(root / "absent", "fit")

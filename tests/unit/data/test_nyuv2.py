@@ -155,7 +155,7 @@ def test_layouts_that_look_alike_are_told_apart(root, tmp_path):
             (city / "train" / folder).mkdir(parents=True)
             np.save(city / "train" / folder / "0.npy", np.zeros((2, 3)))
         assert recognize(city) == "cityscapes_mtan"
-    with pytest.raises(UserError, match=r"looks like a cityscapes_mtan data set: choose --data\.name cityscapes_mtan"):
+    with pytest.raises(UserError, match=r"looks like a cityscapes_mtan data set: name that layout, or none"):
         DATASETS["nyuv2"](tmp_path / "label_7", "train")
 
 
