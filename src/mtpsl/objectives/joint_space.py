@@ -136,7 +136,7 @@ class JointSpace(AuxiliaryObjective):
         pairs = torch.tensor([row.pair for row in unique], device=device)
         chosen = torch.cat(stems)[gather]
         stems.clear()  # else they would take memory until the mapping is through
-        mapped = self.mapping.in_parts(chosen, pairs)
+        mapped = self.mapping(chosen, pairs)
         return mapped[torch.tensor([unique[row] for row in rows], device=device)]
 
     def parameter_groups(self, lr: float) -> Iterable[dict[str, Any]]:

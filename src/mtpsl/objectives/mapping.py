@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import cast
 
 import torch
@@ -16,7 +17,13 @@ from mtpsl.networks.network import scaled
 from mtpsl.networks.segnet import STAGE_CHANNELS, STAGE_CONVOLUTIONS, initialize
 
 CPU_ELEMENTS = 2 * 64 * 96 * 128
-"""Elements of the finest map that are mapped at once on a CPU."""
+"""Elements of a step's widest map that are mapped at once on a CPU."""
+
+ROWS_IN_A_CHAIN = 2
+"""How many times as many rows go through all steps before the next ones: late steps, of small maps, like many rows."""
+
+Step = Callable[[Tensor, Tensor], Tensor]
+"""From the maps and pairs of some rows to their next maps."""
 
 
 class PairMapping(nn.Module, ABC):
@@ -54,23 +61,34 @@ class PairMapping(nn.Module, ABC):
         """What does not depend on the pair, to be shared by pairs: the task's input layer, perhaps more."""
 
     @abstractmethod
+    def steps(self) -> Iterable[tuple[int, Step]]:
+        """What follows the stem, one after another, each with the channels of its widest map."""
+
     def forward(self, stems: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
-        """Map each row to the joint space of its pair (`pairs.pair_index`)."""
+        """Map each row to the joint space of its pair (`pairs.pair_index`).
+
+        Rows do not see each other, so a CPU takes no more of them at once through a step than its memory is good for:
+        a few large maps fill its cores as well as many do, and the buffers that a layer needs for a moment (the
+        gradient of its output, weights' layouts) are as large as the rows of a call.
+        """
+        chains = self._few(stems, pairs, stems.shape[1:].numel() // ROWS_IN_A_CHAIN)
+        return joined([self._chain(some, which) for some, which in chains])
+
+    def _chain(self, x: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
+        for channels, step in self.steps():
+            widest = max(x.shape[1], channels) * x.shape[2] * x.shape[3]
+            x = joined([step(some, which) for some, which in self._few(x, pairs, widest)])
+        return x
+
+    def _few(self, x: Tensor, pairs: Tensor, elements: int) -> Iterable[tuple[Tensor, Tensor]]:
+        """The rows, on a CPU only some at once, of so many elements each."""
+        most = max(1, CPU_ELEMENTS // max(1, elements)) if x.device.type == "cpu" else len(x)
+        return zip(x.split(most), pairs.split(most), strict=True)
 
     def entered(self, encoding: Float[Tensor, "n e h w"], task: int) -> Float[Tensor, "n c h2 w2"]:
         """The encoding, pooled where that is asked for, behind the task's input layer."""
         x = F.avg_pool2d(encoding, self.mapping_stride) if self.mapping_stride > 1 else encoding
         return self.inputs[task](x)
-
-    def in_parts(self, stems: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
-        """Map each row: all in one call, but on a CPU no more at once than its memory is good for.
-
-        There a few large maps fill the cores as well as many do, and the buffers that a layer needs for a moment
-        (the gradient of its output, weights' layouts) are as large as the rows of a call.
-        """
-        most = max(1, CPU_ELEMENTS // stems[0].numel()) if stems.device.type == "cpu" else len(stems)
-        parts = zip(stems.split(most), pairs.split(most), strict=True)
-        return torch.cat([self(some, which) for some, which in parts])
 
     def conditioning(self) -> list[nn.Parameter]:
         """The FiLM parameters."""
@@ -125,16 +143,16 @@ class MappingNetwork(PairMapping):
         """The task's input layer and the first convolution."""
         return self._stages()[0][0].conv(self.entered(encoding, task))
 
-    def forward(self, stems: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
-        """Map each row to the joint space of its pair."""
-        x = stems
+    def steps(self) -> Iterable[tuple[int, Step]]:
+        """The stages, each with its pooling."""
         for number, layers in enumerate(self._stages()):
-            for index, layer in enumerate(layers):
-                first = number == index == 0  # its convolution is part of the stem
-                x = layer.activate(x, pairs) if first else layer(x, pairs)
-            if number < self.halvings:
-                x = F.max_pool2d(x, 2)
-        return x
+            yield layers[-1].conv.out_channels, partial(self._stage, number)
+
+    def _stage(self, number: int, x: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
+        for index, layer in enumerate(self._stages()[number]):
+            first = number == index == 0  # its convolution is part of the stem
+            x = layer.activate(x, pairs) if first else layer(x, pairs)
+        return F.max_pool2d(x, 2) if number < self.halvings else x
 
     def _stages(self) -> list[list[MappingLayer]]:
         return cast("list[list[MappingLayer]]", self.stages)
@@ -191,6 +209,11 @@ class RowNorm(nn.Module):
             flat, weight.reshape(-1), bias.reshape(-1), None, None, True, 0.0, self.eps, torch.backends.cudnn.enabled
         )
         return out.view(rows, channels, height, width)
+
+
+def joined(parts: list[Float[Tensor, "_ c h w"]]) -> Float[Tensor, "r c h w"]:
+    """All rows of some parts."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def cosine_distance(a: Float[Tensor, "r c h w"], b: Float[Tensor, "r c h w"]) -> Float[Tensor, " r"]:

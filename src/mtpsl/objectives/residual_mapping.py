@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mtpsl.networks.network import scaled
-from mtpsl.objectives.mapping import MappingLayer, PairMapping, RowNorm
+from mtpsl.objectives.mapping import MappingLayer, PairMapping, RowNorm, Step
 
 STAGE_CHANNELS = (64, 128, 256, 512)
 """Channels of ResNet-18's four stages, each of two blocks."""
@@ -69,12 +69,11 @@ class ResidualMapping(PairMapping):
         x = self.entered(encoding, task)
         return F.max_pool2d(x, 3, stride=2, padding=1) if self.pooled else x
 
-    def forward(self, stems: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
-        """Map each row to the joint space of its pair."""
-        x = stems
+    def steps(self) -> Iterable[tuple[int, Step]]:
+        """The blocks."""
         for block in self.blocks:
-            x = block(x, pairs)
-        return x
+            assert isinstance(block, ResidualBlock)
+            yield block.conv1.out_channels, block
 
 
 class ResidualBlock(nn.Module):
