@@ -89,13 +89,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, nargs=2, default=(512, 512))
     parser.add_argument("--batch", type=int, default=6)
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), help="only these")
     parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.device}\n")
     print("| step | peak GiB | s (min of steps) |\n|---|--:|--:|")
     context = multiprocessing.get_context("spawn")
-    for variant in VARIANTS:
+    for variant in options.variants:
         queue = context.Queue()
         arguments = (variant, tuple(options.size), options.batch, options.steps, options.device, queue)
         process = context.Process(target=measure, args=arguments)
