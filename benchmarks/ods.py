@@ -10,20 +10,18 @@ The plain way, written here only for the comparison, thins every map with scikit
 ours), lists the pairs within the distance by KD-tree and calls scipy's matching on each map; `--plain` says for how
 many images, so its odsF is that of other images.
 
-Measured on a virtual machine with two x86 cores under other work (load average about 6, so elapsed is two to four times
-the processor time, and these lines do not show what a second worker gains). Seconds per 100 images, 99 thresholds; 32
-images at 96x128, 8 (soft) and 6 (plateau) at 375x500, one for the plain way:
+Measured on two x86 cores. Seconds per 100 images, 99 thresholds. At 96x128 under other work (load average about 6; 32
+images, one for the plain way), at 375x500 with nothing else running (4 images; the two cores do not always give the same):
 
       96x128 soft     plain          161.1 s elapsed    64.0 s processor
       96x128 soft     1 worker(s)      9.6 s elapsed     3.9 s processor
-      96x128 soft     2 worker(s)     12.2 s elapsed     4.1 s processor
       96x128 plateau  plain          410.7 s elapsed   154.9 s processor
       96x128 plateau  1 worker(s)     18.3 s elapsed     5.6 s processor
-      96x128 plateau  2 worker(s)     21.1 s elapsed     5.7 s processor
-     375x500 soft     plain         4592.1 s elapsed  1516.3 s processor
-     375x500 soft     1 worker(s)    626.2 s elapsed   179.0 s processor
-     375x500 soft     2 worker(s)    548.0 s elapsed   170.9 s processor
-     375x500 plateau  1 worker(s)    406.4 s elapsed   161.8 s processor
+     375x500 soft     1 worker(s)    130 to 164 s elapsed
+     375x500 plateau  1 worker(s)    203 to 262 s elapsed
+
+Threads gained nothing at 375x500 (6 images: 151 s with one, 201 s with two; plateau 347 and 303 s); two such processes at
+a time each took as long as one alone, so batches are shared out over processes.
 """
 
 from __future__ import annotations

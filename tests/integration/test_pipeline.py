@@ -14,7 +14,6 @@ from PIL import Image
 
 from mtpsl.cli import main
 from mtpsl.evaluation.evaluate import Evaluator
-from mtpsl.evaluation.interrupted import InterruptedEvaluation
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +108,7 @@ def test_an_interrupted_evaluation_goes_on(run: Path, monkeypatch: pytest.Monkey
 
     with monkeypatch.context() as patch:
         patch.setattr(Evaluator, "update", interrupted)
-        patch.setattr(InterruptedEvaluation.__init__, "__kwdefaults__", {"seconds": 0})
+        patch.setattr("mtpsl.evaluation.interrupted.SECONDS", 0.0)
         assert main(["evaluate", str(run), "--batch_size", "1"]) != 0
     assert [file.name[:4] for file in (run / "evaluation").iterdir()] == ["val-"]
     calls.clear()

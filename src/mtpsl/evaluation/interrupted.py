@@ -15,6 +15,9 @@ import torch
 from mtpsl.evaluation.evaluate import Evaluator
 from mtpsl.files import write_atomically
 
+SECONDS = 20.0
+"""How long to count before the file is written again."""
+
 
 class InterruptedEvaluation:
     """What an evaluation counted so far, in a file, so that it can go on after a kill with exactly the same scores.
@@ -25,14 +28,13 @@ class InterruptedEvaluation:
         folder: where the file lies.
         name: its beginning.
         described_by: plain values; counts are only taken up by an evaluation for which all are the same.
-        seconds: how long to count before the file is written again.
     """
 
-    def __init__(self, folder: Path, name: str, described_by: Mapping[str, object], *, seconds: float = 20) -> None:
+    def __init__(self, folder: Path, name: str, described_by: Mapping[str, object]) -> None:
         text = json.dumps(described_by, sort_keys=True, default=str)
         self.path = folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
-        self.seconds = seconds
         self.written = time.monotonic()
+        self.writable = True
 
     def take_up(self, evaluator: Evaluator, total: int) -> int:
         """Put what was counted into the evaluator; the number of images that this was, of `total`."""
@@ -54,13 +56,13 @@ class InterruptedEvaluation:
 
     def keep(self, evaluator: Evaluator, images: int) -> None:
         """Write what was counted after so many images, unless that was done just now."""
-        if time.monotonic() < self.written + self.seconds:
+        if not self.writable or time.monotonic() < self.written + SECONDS:
             return
         counts = {task.name: evaluator.metric(task).metric_state for task in evaluator.tasks}
         try:
             write_atomically(self.path, lambda path: torch.save({"images": images, "counts": counts}, path))
         except OSError:
-            self.seconds = float("inf")
+            self.writable = False
         self.written = time.monotonic()
 
     def remove(self) -> None:

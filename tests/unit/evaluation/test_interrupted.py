@@ -27,6 +27,11 @@ class Fixed(nn.Module):
         return Output({name: head(images) for name, head in self.heads.items()}, [images])
 
 
+@pytest.fixture(autouse=True)
+def kept_at_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mtpsl.evaluation.interrupted.SECONDS", 0.0)
+
+
 def batches() -> list[Batch]:
     generator = torch.Generator().manual_seed(1)
     made = []
@@ -66,11 +71,11 @@ def run(kept: InterruptedEvaluation, killed_before: int | None = None) -> tuple[
 
 
 def test_a_killed_evaluation_goes_on_and_gives_exactly_the_same_scores(tmp_path: Path) -> None:
-    expected, done = run(InterruptedEvaluation(tmp_path / "a", "val", {}, seconds=0))
+    expected, done = run(InterruptedEvaluation(tmp_path / "a", "val", {}))
     assert done == 0
     with pytest.raises(KilledError):
-        run(InterruptedEvaluation(tmp_path / "b", "val", {"epoch": 3}, seconds=0), killed_before=3)
-    kept = InterruptedEvaluation(tmp_path / "b", "val", {"epoch": 3}, seconds=0)
+        run(InterruptedEvaluation(tmp_path / "b", "val", {"epoch": 3}), killed_before=3)
+    kept = InterruptedEvaluation(tmp_path / "b", "val", {"epoch": 3})
     scores, done = run(kept)
     assert done == 4
     assert scores == expected
@@ -80,7 +85,7 @@ def test_a_killed_evaluation_goes_on_and_gives_exactly_the_same_scores(tmp_path:
 
 def test_only_the_same_evaluation_is_taken_up(tmp_path: Path) -> None:
     with pytest.raises(KilledError):
-        run(InterruptedEvaluation(tmp_path, "val", {"epoch": 3}, seconds=0), killed_before=3)
+        run(InterruptedEvaluation(tmp_path, "val", {"epoch": 3}), killed_before=3)
     assert InterruptedEvaluation(tmp_path, "val", {"epoch": 4}).take_up(Evaluator(ALL), 8) == 0
     assert InterruptedEvaluation(tmp_path, "test", {"epoch": 3}).take_up(Evaluator(ALL), 8) == 0
     same = InterruptedEvaluation(tmp_path, "val", {"epoch": 3})
@@ -93,7 +98,7 @@ def test_only_the_same_evaluation_is_taken_up(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_does_not_matter(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    kept = InterruptedEvaluation(tmp_path / "file", "val", {}, seconds=0)
+    kept = InterruptedEvaluation(tmp_path / "file", "val", {})
     scores, _ = run(kept)
     assert scores
     kept.remove()
