@@ -11,7 +11,7 @@ ours), lists the pairs within the distance by KD-tree and calls scipy's matching
 many images, so its odsF is that of other images.
 
 Measured on two x86 cores. Seconds per 100 images, 99 thresholds. At 96x128 under other work (load average about 6; 32
-images, one for the plain way), at 375x500 with nothing else running (4 images; the two cores do not always give the same):
+images, one for the plain way), at 375x500 with nothing else running (4 images; the cores do not always give the same):
 
       96x128 soft     plain          161.1 s elapsed    64.0 s processor
       96x128 soft     1 worker(s)      9.6 s elapsed     3.9 s processor
@@ -20,8 +20,8 @@ images, one for the plain way), at 375x500 with nothing else running (4 images; 
      375x500 soft     1 worker(s)    130 to 164 s elapsed
      375x500 plateau  1 worker(s)    203 to 262 s elapsed
 
-Threads gained nothing at 375x500 (6 images: 151 s with one, 201 s with two; plateau 347 and 303 s); two such processes at
-a time each took as long as one alone, so batches are shared out over processes.
+Threads gained nothing at 375x500 (6 images: 151 s with one, 201 s with two; plateau 347 and 303 s); two such processes
+at a time each took as long as one alone, so batches are shared out over processes.
 """
 
 from __future__ import annotations
