@@ -7,6 +7,25 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from mtpsl.errors import UserError
+
+
+def check_writable(path: Path, option: str) -> None:
+    """Say before long work that a file cannot be written after it.
+
+    Raises:
+        UserError: it is a folder, or its folder cannot be made or written to.
+    """
+    cure = f"choose another {option}"
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: give the name of a file, {cure}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}): {cure}") from error
+
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in place in one step.

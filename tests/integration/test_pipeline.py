@@ -96,8 +96,21 @@ def test_evaluate_with_other_metric_options_leaves_the_scores_of_the_run(
     assert main(["evaluate", str(run), "--absent", "none"]) == 2
 
 
-def test_an_interrupted_evaluation_goes_on(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = json.loads((run / "scores.json").read_text())["scores"]
+def test_a_scores_file_that_cannot_be_written_is_refused_before_scoring(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mtpsl.evaluation.evaluate.evaluate", lambda *_: pytest.fail("it scored"))
+    (tmp_path / "file").touch()
+    for place, words in ((tmp_path, "is a folder"), (tmp_path / "file" / "x.json", "cannot be written")):
+        assert main(["evaluate", str(run), "--json", str(place)]) == 2
+        error = capsys.readouterr().err
+        assert f"{place} {words}" in error
+        assert "--json" in error
+        assert error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def interrupt_at_the_third_image(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     update, calls = Evaluator.update, []
 
     def interrupted(self: Evaluator, *arguments: Any) -> None:
@@ -110,17 +123,53 @@ def test_an_interrupted_evaluation_goes_on(run: Path, monkeypatch: pytest.Monkey
         patch.setattr(Evaluator, "update", interrupted)
         patch.setattr("mtpsl.evaluation.interrupted.SECONDS", 0.0)
         assert main(["evaluate", str(run), "--batch_size", "1"]) != 0
-    assert [file.name[:4] for file in (run / "evaluation").iterdir()] == ["val-"]
-    calls.clear()
+
+
+def images_scored(run: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many images an evaluation looks at."""
+    update, calls = Evaluator.update, []
     with monkeypatch.context() as patch:
         patch.setattr(Evaluator, "update", lambda *arguments: (calls.append(None), update(*arguments)))
         assert main(["evaluate", str(run), "--batch_size", "1"]) == 0
-    assert len(calls) == 1  # the third of three images
+    return len(calls)
+
+
+def test_an_interrupted_evaluation_goes_on(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = json.loads((run / "scores.json").read_text())["scores"]
+    interrupt_at_the_third_image(run, monkeypatch)
+    assert [file.name[:4] for file in (run / "evaluation").iterdir()] == ["val-"]
+    assert images_scored(run, monkeypatch) == 1  # the third of three
     after = json.loads((run / "scores.json").read_text())["scores"]
     for task, scores in before.items():
         for name, score in scores.items():
             assert after[task][name]["value"] == pytest.approx(score["value"], rel=1e-4), (task, name)
     assert not (run / "evaluation").exists()
+
+
+def test_counts_of_other_labels_are_not_taken_up(run: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_at_the_third_image(run, monkeypatch)
+    next((data / "val" / "depth").iterdir()).touch()
+    assert images_scored(run, monkeypatch) == 3
+    for left in (run / "evaluation").iterdir():
+        left.unlink()
+    (run / "evaluation").rmdir()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--batch_size", "-1"], "--batch_size should be at least 1"),
+        (["--tolerance", "7"], "--tolerance"),
+        (["--nms", "maybe"], "nms"),
+    ],
+)
+def test_wrong_options_of_evaluate_are_one_line(
+    run: Path, words: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(run), *words]) == 2
+    error = capsys.readouterr().err
+    assert named in error
+    assert error.count("\n") == 1
 
 
 def test_predict_writes_raw_files_and_sheets_for_any_size(run: Path, tmp_path: Path) -> None:

@@ -120,6 +120,7 @@ def test_a_cityscapes_checkpoint_has_two_tasks(tmp_path: Path, with_mapping: boo
     run = load_run(tmp_path / "run")
     segmentation, depth = run.tasks
     assert (segmentation.out_channels, depth.options()["inverse"], run.epoch) == (7, True, 7)
+    assert run.config.training.epochs == 7  # it is complete: there is nothing to go on with
     assert (run.config.data.name, run.config.data.root) == ("cityscapes_mtan", str(tmp_path))
     assert torch.equal(run.network.heads["segmentation"][1].weight, network["pred_task1.1.weight"])
     assert torch.equal(run.network.decoder[4][6].weight, network["conv_block_dec.4.1.0.weight"])
@@ -144,6 +145,7 @@ def test_an_imported_run_is_evaluated_and_predicts(
     imported.folder.config.write_text(config)
     scores = json.loads(imported.folder.scores.read_text())
     assert (scores["run"]["label"], scores["run"]["complete"], scores["epoch"]) == ("published cross_task", True, 200)
+    assert main(["compare", str(imported.folder.path)]) == 0
     picture = tmp_path / "picture.png"
     Image.new("RGB", (40, 30)).save(picture)
     assert main(["predict", str(imported.folder.path), str(picture), "--out", str(tmp_path / "out")]) == 0

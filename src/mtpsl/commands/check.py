@@ -23,6 +23,10 @@ def check(arguments: Sequence[str]) -> None:
         "--classes", type=int | None, default=None, help="number of segmentation classes, for layouts with several"
     )
     parser.add_argument("--description", type=Path | None, default=None, help="its dataset.yaml, if it lies elsewhere")
+    parser.add_argument("--tasks", type=list[str] | None, default=None, help="the tasks to read; by default all")
+    parser.add_argument(
+        "--label_cache", type=Path | None, default=None, help="folder for labels computed from .mat files (pascal)"
+    )
     parser.add_argument("--json", type=bool, default=False, help="print JSON instead of tables")
     values = parse(parser, arguments)
 
@@ -30,7 +34,14 @@ def check(arguments: Sequence[str]) -> None:
 
     from mtpsl.data.check import check_dataset
 
-    report = check_dataset(values.data, values.description, name=values.name, classes=values.classes)
+    report = check_dataset(
+        values.data,
+        values.description,
+        name=values.name,
+        classes=values.classes,
+        tasks=values.tasks,
+        label_cache=values.label_cache,
+    )
     if values.json:
         print(json.dumps(report.to_dict(), indent=2))
     else:

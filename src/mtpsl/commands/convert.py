@@ -35,6 +35,9 @@ def convert(arguments: Sequence[str]) -> None:
         "--classes", type=int | None, default=None, help="number of segmentation classes, for layouts with several"
     )
     parser.add_argument(
+        "--label_cache", type=Path | None, default=None, help="folder for labels computed from .mat files (pascal)"
+    )
+    parser.add_argument(
         "--force", action="store_true", help="replace what was converted from another or since changed source"
     )
     values = parse(parser, arguments)
@@ -51,6 +54,7 @@ def convert(arguments: Sequence[str]) -> None:
         size=values.size,
         tasks=values.tasks,
         classes=values.classes,
+        label_cache=values.label_cache,
         force=values.force,
     )
     images = ", ".join(f"{count} {split}" for split, count in counts.items())

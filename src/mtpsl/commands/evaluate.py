@@ -51,15 +51,20 @@ def evaluate(arguments: Sequence[str]) -> None:
     from mtpsl.commands.device import bar, best_device
     from mtpsl.data.loading import make_loader
     from mtpsl.data.partial import PartialDataset
+    from mtpsl.data.provenance import provenance
     from mtpsl.evaluation.evaluate import Evaluator, to_json
     from mtpsl.evaluation.evaluate import evaluate as score
     from mtpsl.evaluation.interrupted import InterruptedEvaluation
-    from mtpsl.files import write_text
+    from mtpsl.files import check_writable, write_text
     from mtpsl.tasks import describe_task
     from mtpsl.training.assemble import check_image_size, open_split
     from mtpsl.training.run import load_run
     from mtpsl.visualization.sheets import save_sheets
 
+    if values.json:
+        check_writable(values.json, "--json")
+    if values.batch_size is not None and values.batch_size < 1:
+        raise UserError(f"--batch_size should be at least 1, not {values.batch_size}")
     run = load_run(values.run)
     chosen = {name: values[name] for name in ("nms", "tolerance", "absent") if values[name] is not None}
     tasks = with_metric_options(run.tasks, chosen)
@@ -80,6 +85,10 @@ def evaluate(arguments: Sequence[str]) -> None:
         {
             "checkpoint": (written.st_mtime_ns, written.st_size),
             "data": (settings.name, settings.root, len(dataset), size),
+            "files": [
+                provenance(root, settings.name, {"description": settings.description}).fingerprint
+                for root in getattr(source, "roots", [])
+            ],
             "tasks": [describe_task(task) for task in tasks],
         },
     )
@@ -135,9 +144,12 @@ def with_metric_options(tasks: list[Task], chosen: Mapping[str, object]) -> list
         if not any(name in one for one in described):
             raise UserError(f"--{name}: none of the run's tasks ({', '.join(task.name for task in tasks)}) has it")
     try:
-        return [make_task({k: chosen.get(k, value) for k, value in one.items()}) for one in described]
+        changed = [make_task({k: chosen.get(k, value) for k, value in one.items()}) for one in described]
+        for task in changed:
+            task.metric()  # which checks what only it uses
     except ValueError as error:
-        raise UserError(str(error)) from error
+        raise UserError(f"{' '.join(f'--{name}' for name in chosen)}: {error}") from error
+    return changed
 
 
 def print_scores(scores: dict[str, dict[str, Score]], title: str) -> None:

@@ -72,6 +72,7 @@ class StoredDataset(LabelledDataset):
     #: images of each split as published, for those that have been
     published: ClassVar[Mapping[str, int]] = {}
 
+    root: Path
     size: tuple[int, int] | None
     formats: dict[str, LabelFormat]
 
@@ -81,6 +82,11 @@ class StoredDataset(LabelledDataset):
             raise UserError(f"size should be a positive height and width, not {size}")
         self.formats = formats
         self.tasks = {name: label_format.task(name) for name, label_format in formats.items()}
+
+    @property
+    def roots(self) -> list[Path]:
+        """The folders in which its files lie."""
+        return [self.root]
 
     @classmethod
     @abstractmethod

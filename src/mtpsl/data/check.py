@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,8 @@ def check_dataset(
     *,
     name: str | None = None,
     classes: int | None = None,
+    tasks: Sequence[str] | None = None,
+    label_cache: str | Path | None = None,
     size: tuple[int, int] | None = None,
     progress: bool = True,
     limit: int = 10,
@@ -38,6 +41,8 @@ def check_dataset(
         description: the dataset.yaml; by default the one in `root` (`folder` only).
         name: the layout; by default it is recognized.
         classes: number of segmentation classes, for layouts that offer several.
+        tasks: the tasks to read; by default all.
+        label_cache: folder for labels computed from other files, for layouts that have some (`pascal`).
         size: height and width that labels are resized to before they are counted, as training would.
         progress: show a progress bar on the error stream.
         limit: how many problems are listed per split and kind.
@@ -54,10 +59,11 @@ def check_dataset(
         options: dict[str, Any] = {
             "description": description,
             "classes": classes,
+            "label_cache": label_cache,
             "strict": False if layout == "folder" else None,
         }
         try:
-            checkers.append(_SplitChecker(split, open_layout(layout, root, split, size=size, **options)))
+            checkers.append(_SplitChecker(split, open_layout(layout, root, split, size=size, tasks=tasks, **options)))
         except UserError as error:
             problems[split] = str(error)
     if not checkers:

@@ -80,14 +80,14 @@ class CityscapesMTAN(StoredDataset):
 
     @classmethod
     def find_splits(cls, root: Path) -> list[str]:
-        """The sub-folders with numbered images and labels, but without the normals that NYU-v2 has."""
-        return [
+        """The sub-folders with numbered images and labels; none where one has the normals that NYU-v2 has."""
+        found = [
             name
             for name in sub_folders(root)
             if (root / name / "image" / "0.npy").is_file()
             and any((root / name / labels).is_dir() for labels in ("label_7", "label_19", "label"))
-            and not (root / name / "normal").is_dir()
         ]
+        return [] if any((root / name / "normal").is_dir() for name in found) else found
 
     def image(self, index: int) -> Float[Tensor, "3 h w"]:
         """The array of an image."""

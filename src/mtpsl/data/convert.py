@@ -33,6 +33,7 @@ def convert_dataset(
     size: tuple[int, int] | None = None,
     tasks: Sequence[str] | None = None,
     classes: int | None = None,
+    label_cache: str | Path | None = None,
     force: bool = False,
     progress: bool = True,
 ) -> dict[str, int]:
@@ -51,6 +52,7 @@ def convert_dataset(
         size: height and width to resize to; by default images keep their own.
         tasks: the tasks to convert; by default all.
         classes: number of segmentation classes, for layouts that offer several.
+        label_cache: folder for labels computed from other files, for layouts that have some (`pascal`).
         force: replace what was converted before from another source, other options or other files.
         progress: show a progress bar on the error stream.
 
@@ -62,23 +64,24 @@ def convert_dataset(
             broken.
     """
     source, out = Path(source), Path(out).resolve()
-    layout = require_layout(source, name)
+    layout = require_layout(source, name or ("folder" if description is not None else None))
     if layout == "merged":  # a converted set has no shares
         raise UserError(f"{source} is merged: convert its sources, and name the converted sets in merged.yaml")
     inside = source.resolve()
     if inside == out or inside in out.parents or out in inside.parents:
         raise UserError(f"{out}: should lie outside the data set {source}, and not around it")
     chosen = list(splits or splits_of(layout, source) or ["train"])
-    given = {"description": None if description is None else str(description), "classes": classes}
-    datasets = {split: open_layout(layout, source, split, size=size, tasks=tasks, **given) for split in chosen}
+    given = {"description": None if description is None else str(Path(description).resolve()), "classes": classes}
+    opening = {**given, "label_cache": label_cache}
+    datasets = {split: open_layout(layout, source, split, size=size, tasks=tasks, **opening) for split in chosen}
     options = {"to": to, "splits": chosen, "size": size, "tasks": None if tasks is None else [*tasks], **given}
     wanted = provenance(source, layout, options)
     counts = {split: len(dataset) for split, dataset in datasets.items()}
     if is_done(out, wanted, force):
         return counts
     with partial_folder(out, wanted, force) as folder:
-        first = datasets[chosen[0]]
-        writer = WRITERS[to](folder, first.name, first.formats)
+        formats = {task: one for dataset in datasets.values() for task, one in dataset.formats.items()}
+        writer = WRITERS[to](folder, datasets[chosen[0]].name, formats)
         with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
             job = bar.add_task("converting", total=sum(counts.values()))
             for split, dataset in datasets.items():

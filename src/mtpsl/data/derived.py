@@ -109,7 +109,8 @@ class DerivedLabels:
         except OSError as error:
             raise UserError(
                 f"{path}: cannot be written ({error.strerror or error}): labels computed from .mat files are kept in "
-                f"{self.folder}: name a folder that can be written with --data.label_cache FOLDER"
+                f"{self.folder}: name a folder that can be written with --data.label_cache (check, convert: "
+                "--label_cache)"
             ) from error
 
 

@@ -54,7 +54,7 @@ def read_description(path: str | Path) -> Description:
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     return parse_description(content, path)
 
@@ -82,7 +82,7 @@ def _label_format(path: Path, name: Any, entry: Any) -> LabelFormat:
     if not isinstance(entry, dict):
         raise UserError(f"{path}: {where} should be a mapping such as {{ignore: 255}}, not {entry!r}")
     kind = entry.get("type", name)
-    if kind not in FORMATS:
+    if not isinstance(kind, str) or kind not in FORMATS:
         cure = "" if "type" in entry else f" or have a `type`, one of {_listed(FORMATS)}"
         what = f"`type` {kind!r} of {where}" if "type" in entry else where
         raise UserError(f"{path}: {what} should be one of {_listed(FORMATS)}{cure}")

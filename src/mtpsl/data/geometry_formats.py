@@ -13,7 +13,7 @@ import torch
 from mtpsl.data.label_format import Given, Label, LabelFormat, plane, positive
 from mtpsl.errors import UserError
 from mtpsl.tasks import Depth, Normals, Task
-from mtpsl.tasks.normals import NormalsLoss
+from mtpsl.tasks.normals import NormalsLoss, YAxis
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,13 @@ class NormalsFormat(LabelFormat):
         offset: the stored number of a zero component.
         divisor: how many steps a component of 1 is above it.
         loss: what training minimizes: `cosine`, one minus the cosine of the angle, or `l1`, the absolute difference.
+        y_axis: where the second component points, `up` or `down`; only turned images need it (`training.rotation`).
     """
 
     offset: Given = 127.5
     divisor: Given = 127.5
     loss: Given = "cosine"
+    y_axis: Given = "up"
     kind: ClassVar[str] = "normals"
 
     def __post_init__(self) -> None:
@@ -92,10 +94,12 @@ class NormalsFormat(LabelFormat):
         positive("divisor", self.divisor)
         if self.loss not in get_args(NormalsLoss):
             raise ValueError(f"`loss` should be cosine or l1, not {self.loss}")
+        if self.y_axis not in get_args(YAxis):
+            raise ValueError(f"`y_axis` should be up or down, not {self.y_axis}")
 
     def task(self, name: str) -> Task:
         """Surface normals."""
-        return Normals(name, loss=self.loss)
+        return Normals(name, loss=self.loss, y_axis=self.y_axis)
 
     def decode(self, stored: np.ndarray, path: Path) -> Label:
         """Unit vectors (3, h, w); zero where missing."""

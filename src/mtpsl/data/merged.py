@@ -88,6 +88,11 @@ class MergedDataset(StoredDataset):
         source, row = self._place(index)
         return source.label(row, task, image_size)
 
+    @property
+    def roots(self) -> list[Path]:
+        """The folders of the sources."""
+        return [root for source in self.sources for root in source.roots]
+
     def _place(self, index: int) -> tuple[StoredDataset, int]:
         number = bisect_right(self._starts, index) - 1
         return self.sources[number], index - self._starts[number]

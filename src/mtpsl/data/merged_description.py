@@ -22,7 +22,7 @@ import yaml
 from mtpsl.errors import UserError
 
 KEYS = ("name", "size", "sources")
-SOURCE_KEYS = ("root", "layout", "splits", "tasks", "description", "classes", "share")
+SOURCE_KEYS = ("root", "layout", "splits", "tasks", "description", "classes", "label_cache", "share")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Source:
         tasks: the tasks to take from it; by default all.
         share: its part of the images of an epoch; given for every source or for none, and then every image is drawn
             once.
-        options: further arguments of its data set: `description`, `classes`.
+        options: further arguments of its data set: `description`, `classes`, `label_cache`.
     """
 
     root: Path
@@ -78,7 +78,7 @@ def read_merged(root: str | Path) -> MergedDescription:
         raise UserError(f"{root}: there is no merged data set: {cure}")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     try:
         return _description(path, content)
@@ -110,7 +110,7 @@ def _source(path: Path, name: Any, entry: Any) -> Source:
         raise ValueError(f"source {name!r} should have a name of letters, digits, _ and -")
     where = f"source {name}"
     _known(entry, where, SOURCE_KEYS)
-    texts = {key: entry.get(key) for key in ("root", "layout", "description")}
+    texts = {key: entry.get(key) for key in ("root", "layout", "description", "label_cache")}
     for key, value in texts.items():
         if not isinstance(value, str) and (value is not None or key == "root"):
             raise ValueError(f"`{key}` of {where} should be a text, not {value!r}")
@@ -129,8 +129,7 @@ def _source(path: Path, name: Any, entry: Any) -> Source:
     if share is not None and not (number and 0 < share < math.inf):
         raise ValueError(f"`share` of {where} should be a positive number, not {share!r}")
     options = {"classes": entry.get("classes")}
-    if texts["description"] is not None:
-        options["description"] = str(path.parent / texts["description"])
+    options |= {key: str(path.parent / text) for key in ("description", "label_cache") if (text := texts[key])}
     return Source(path.parent / str(texts["root"]), texts["layout"], splits, tasks, share, options)
 
 

@@ -62,8 +62,9 @@ class NYUD(StoredDataset):
         normals/<id>.{png,npy}            2 v / 255 - 1, or vectors; (nearly) zero unknown
         edge/<id>.{png,npy}               0 and 255, or 0 and 1 (255 unknown)
 
-    Normals shorter than 1 are brought to length 1, those of length 0.1 or less are unknown. A task whose folder is
-    missing is left out, unless `tasks` asks for it.
+    Normals shorter than 1 are brought to length 1, those of length 0.1 or less are unknown; where their y axis points
+    is not documented, and public code turns them with the image as if it pointed down, as is done here. A task whose
+    folder is missing is left out, unless `tasks` asks for it.
 
     Args:
         root: the folder that holds `gt_sets` and `images`.
@@ -92,7 +93,7 @@ class NYUD(StoredDataset):
         every: dict[str, LabelFormat] = {
             "segmentation": ClassTableFormat(FORTY, ignore=0, table={number + 1: number for number in range(40)}),
             "depth": DepthFormat(),
-            "normals": ResampledNormalsFormat(),
+            "normals": ResampledNormalsFormat(y_axis="down"),
             "edges": NYUDEdgesFormat(),
         }
         formats = select_formats(every, tasks, self.name)

@@ -36,8 +36,6 @@ LABELS = {
     "edges": ([CONTEXT], ".mat"),
 }
 DERIVED: dict[str, Callable[[Path], Plane | None]] = {"human_parts": human_parts, "edges": context_edges}
-#: the nearest to the zero vector that 8 bits hold
-UNKNOWN_NORMAL = 128
 
 
 class PascalContext(StoredDataset):
@@ -52,10 +50,11 @@ class PascalContext(StoredDataset):
         sal_distill/<id>.png                   above 127.5 salient
         pascal-context/trainval/<id>.mat       LabelMap: edges lie where its classes meet
 
-    Normals and saliency were predicted by networks. As in public code, normals count only at pixels of the 170 classes
-    of Context that NYU-v2 has too, and an image without any person's parts has no label of human parts. Which those
-    are is found out once: the first use opens every file of `human_parts`, which takes minutes. What it found, and the
-    labels computed from .mat files, are kept in `label_cache`.
+    Normals and saliency were predicted by networks. Where the normals' y axis points is not documented; public code
+    turns them with the image as if it pointed down, and so does this. As in public code, normals count only at pixels
+    of the 170 classes of Context that NYU-v2 has too, and an image without any person's parts has no label of human
+    parts. Which those are is found out once: the first use opens every file of `human_parts`, which takes minutes. What
+    it found, and the labels computed from .mat files, are kept in `label_cache`.
 
     Args:
         root: the folder that holds `ImageSets` and `JPEGImages`.
@@ -88,7 +87,7 @@ class PascalContext(StoredDataset):
         every: dict[str, LabelFormat] = {
             "segmentation": SegmentationFormat(VOC_NAMES, ignore=255, colors=voc_colors()),
             "human_parts": HumanPartsFormat(),
-            "normals": ResampledNormalsFormat(loss="l1"),
+            "normals": ResampledNormalsFormat(loss="l1", y_axis="down"),
             "saliency": SaliencyFormat(threshold=127.5),
             "edges": EdgesFormat(),
         }
@@ -133,7 +132,7 @@ class PascalContext(StoredDataset):
         return (self._known_normals(stored, path, key) if task == "normals" else stored), path
 
     def _known_normals(self, stored: np.ndarray, path: Path, key: str) -> np.ndarray:
-        """Normals as stored, unknown where Context's class has none, and where they are black."""
+        """Normals as stored, black (unknown) where Context's class has none."""
         context = self.context[key]
         known = self.derived.read("normals", key, context, normals_known) > 0
         if stored.shape[:2] != known.shape:
@@ -141,8 +140,7 @@ class PascalContext(StoredDataset):
                 f"{path}: should have the size of LabelMap in {context}, {known.shape}, not {stored.shape[:2]}: "
                 "unpack the archive again"
             )
-        black = (stored == 0).reshape(*known.shape, -1).all(2)
-        return np.where((known & ~black).reshape(known.shape + (1,) * (stored.ndim - 2)), stored, UNKNOWN_NORMAL)
+        return np.where(known.reshape(known.shape + (1,) * (stored.ndim - 2)), stored, 0)
 
     def _listed(self, folders: Sequence[str], suffix: str) -> dict[str, Path]:
         return find_first([self.root / folder for folder in folders], suffix, self.keys, self.list)

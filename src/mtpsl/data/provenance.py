@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,15 @@ class Provenance:
 
 
 def provenance(root: Path, layout: str, options: dict[str, Any]) -> Provenance:
-    """Look at a source: names, sizes and times of its files (not hidden ones and caches), none of which is opened."""
+    """Look at a source: names, sizes and times of its files (not hidden ones and caches), none of which is opened.
+
+    Of the options, `description` is a file beside the source: what it says counts, too.
+    """
     root = root.resolve()
     digest, count = hashlib.sha256(), 0
+    if description := options.get("description"):
+        with suppress(OSError):
+            digest.update(Path(description).read_bytes() + b"\0")
     for name, size, time in files_of(root):
         digest.update(f"{name}\0{size}\0{time}\n".encode(errors="surrogateescape"))
         count += 1
@@ -52,15 +59,24 @@ def provenance(root: Path, layout: str, options: dict[str, Any]) -> Provenance:
 
 
 def files_of(root: Path) -> Iterator[tuple[str, int, int]]:
-    """Relative path, size and time of change (in ns) of every file, in a fixed order."""
+    """Relative path, size and time of change (in ns) of every file, in a fixed order; folders may be linked."""
     if root.is_file():
         status = root.stat()
         yield root.name, status.st_size, status.st_mtime_ns
-    for folder, folders, files in os.walk(root):
+    entered: set[tuple[int, int]] = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in entered:  # a link to a folder around it
+            folders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in CACHES)
         for name in sorted(name for name in files if not name.startswith(".")):
             path = os.path.join(folder, name)
-            status = os.stat(path)
+            try:
+                status = os.stat(path)
+            except OSError:  # a link to nothing, which readers may do without
+                continue
             yield os.path.relpath(path, root), status.st_size, status.st_mtime_ns
 
 
@@ -79,7 +95,10 @@ def read_provenance(folder: Path) -> Provenance | None:
     if not path.is_file():
         return None
     try:
-        return Provenance(**json.loads(path.read_text(encoding="utf-8")))
+        known = Provenance(**json.loads(path.read_text(encoding="utf-8")))
+        if not (isinstance(known.path, str) and isinstance(known.layout, str) and isinstance(known.options, dict)):
+            raise TypeError
+        return known
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}: is damaged: convert the data set again into a new folder") from error
 

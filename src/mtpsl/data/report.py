@@ -77,7 +77,7 @@ class DatasetReport:
         console.print(f"looks like {escape(self.layout)}: {escape(self.title)}", highlight=False)
         console.print(self._overview())
         for task in dict.fromkeys(name for split in self.splits.values() for name in split.tasks):
-            if any(split.tasks[task].by_class for split in self.splits.values()):
+            if any(task in split.tasks and split.tasks[task].by_class for split in self.splits.values()):
                 console.print(self._class_shares(task))
         for note in self.notes:
             console.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True, highlight=False)
@@ -108,9 +108,9 @@ class DatasetReport:
         table = Table(f"{escape(task)}: share of valid pixels")
         for split in self.splits:
             table.add_column(escape(split), justify="right")
-        columns = [split.tasks[task].values for split in self.splits.values()]
-        for name in columns[0]:
-            table.add_row(escape(name), *(_percent(column[name]) for column in columns))
+        columns = [split.tasks[task].values if task in split.tasks else {} for split in self.splits.values()]
+        for name in dict.fromkeys(name for column in columns for name in column):
+            table.add_row(escape(name), *(_percent(column[name]) if name in column else "" for column in columns))
         return table
 
 

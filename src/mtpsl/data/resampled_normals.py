@@ -23,8 +23,8 @@ class ResampledNormalsFormat(NormalsFormat):
     """As `NormalsFormat`, but vectors may be shorter than 1; those of length 0.1 or less are unknown.
 
     An interpolated vector is shorter the more its neighbours differ (or are the zero vector of unknown pixels); it
-    keeps a direction, so it is brought to length 1. Public code for these files likewise counts every vector but zero
-    as known.
+    keeps a direction, so it is brought to length 1. In a PNG black is unknown, too. Public code for these files
+    likewise counts every vector but zero as known.
 
     >>> vectors = np.array([[[0.0, 0.0, 0.0], [0.0, 0.0, 0.9], [0.0, 0.03, 0.04]]])
     >>> target, valid = ResampledNormalsFormat().decode(vectors, Path("0.npy"))
@@ -38,7 +38,8 @@ class ResampledNormalsFormat(NormalsFormat):
             raise UserError(f"{path}: normals should be an array (height, width, 3), not {stored.shape}")
         vectors = np.moveaxis(stored, 2, 0).astype(np.float32)
         if path.suffix.lower() == ".png":
-            vectors = (vectors - np.float32(self.offset)) / np.float32(self.divisor)
+            black = (stored == 0).all(2)
+            vectors = np.where(black, 0, (vectors - np.float32(self.offset)) / np.float32(self.divisor))
         with np.errstate(over="ignore", invalid="ignore"):
             length = np.sqrt((vectors * vectors).sum(0))
         wrong = length[~(length <= LONGEST)]

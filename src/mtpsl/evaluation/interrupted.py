@@ -39,7 +39,7 @@ class InterruptedEvaluation:
     def take_up(self, evaluator: Evaluator, total: int) -> int:
         """Put what was counted into the evaluator; the number of images that this was, of `total`."""
         try:
-            kept = torch.load(self.path, weights_only=True)
+            kept = torch.load(self.path, map_location="cpu", weights_only=True)
             images, counts = int(kept["images"]), kept["counts"]
             for task in evaluator.tasks:
                 if forms(counts[task.name]) != forms(evaluator.metric(task).metric_state):

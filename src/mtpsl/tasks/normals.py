@@ -13,6 +13,7 @@ from mtpsl.structures import TargetSpec, masked_mean
 from mtpsl.tasks.base import Task, paint_invalid
 
 NormalsLoss = Literal["cosine", "l1"]
+YAxis = Literal["up", "down"]
 
 
 class Normals(Task):
@@ -20,6 +21,7 @@ class Normals(Task):
 
     Args:
         name: the task's name.
+        y_axis: where the second component points, `up` or `down`: how vectors follow an image that is turned.
         loss: `cosine`, one minus the cosine of the angle between prediction and label (NYU-v2), or `l1`, the absolute
             difference of the unit vectors, averaged over their three components (PASCAL).
     """
@@ -34,8 +36,11 @@ class Normals(Task):
     }
     primary = "mean_err"
 
-    def __init__(self, name: str = "normals", *, loss: NormalsLoss = "cosine") -> None:
+    def __init__(self, name: str = "normals", *, loss: NormalsLoss = "cosine", y_axis: YAxis = "up") -> None:
         super().__init__(name)
+        if y_axis not in get_args(YAxis):
+            raise ValueError(f"{name}: y_axis should be up or down, not {y_axis!r}")
+        self.y_axis: YAxis = y_axis
         if loss not in get_args(NormalsLoss):
             raise ValueError(f"{name}: loss should be cosine or l1, not {loss!r}")
         self.loss_kind: NormalsLoss = loss
@@ -43,8 +48,8 @@ class Normals(Task):
         self.target_spec = TargetSpec(3, torch.float32)
 
     def options(self) -> dict[str, Any]:
-        """The loss."""
-        return {"loss": self.loss_kind}
+        """The loss and the y axis."""
+        return {"loss": self.loss_kind, "y_axis": self.y_axis}
 
     def loss(
         self, prediction: Float[Tensor, "b 3 h w"], target: Float[Tensor, "b 3 h w"], valid: Bool[Tensor, "b h w"]
@@ -78,6 +83,7 @@ class Normals(Task):
 
     def rotate(self, target: Float[Tensor, "b 3 h w"], angle: Float[Tensor, " b"]) -> Float[Tensor, "b 3 h w"]:
         """Turn x and y, which lie in the image's plane."""
+        angle = angle if self.y_axis == "up" else -angle
         cos, sin = torch.cos(angle)[:, None, None], torch.sin(angle)[:, None, None]
         x, y, z = target.unbind(1)
         return torch.stack((cos * x - sin * y, sin * x + cos * y, z), 1)

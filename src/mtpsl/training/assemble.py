@@ -23,7 +23,7 @@ from mtpsl.errors import UserError
 from mtpsl.networks import NETWORKS, MultiTaskNetwork
 from mtpsl.objectives import OBJECTIVES, Objective
 from mtpsl.structures import Batch
-from mtpsl.tasks import Task
+from mtpsl.tasks import Segmentation, Task
 from mtpsl.training.config import RunConfig
 from mtpsl.training.settings import DataSettings
 from mtpsl.weighting import WEIGHTINGS, Weighting
@@ -55,7 +55,29 @@ def open_split(settings: DataSettings, split: str, tasks: list[str] | None, seed
     name: str = settings.name
     if name == "auto":  # what is like no layout is read as a folder, which says best what is missing
         name = "folder" if settings.description else recognize(settings.root) or "folder"
+    elif name not in ("packed", "folder") and recognize(settings.root) == "packed":
+        return open_converted(settings, split, tasks)
     return open_layout(name, settings.root, split, size=settings.size, tasks=tasks, **own)
+
+
+def open_converted(settings: DataSettings, split: str, tasks: list[str] | None) -> LabelledDataset:
+    """One split of what was converted from the data set that the settings name.
+
+    Raises:
+        UserError: it was converted from another data set, or with another number of classes.
+    """
+    dataset = open_layout("packed", settings.root or "", split, size=settings.size, tasks=tasks)
+    if dataset.name != settings.name:
+        raise UserError(
+            f"{settings.root}: was converted from {dataset.name}, not from {settings.name}: give --data.name packed"
+        )
+    segmentation = dataset.tasks.get("segmentation")
+    if settings.classes and isinstance(segmentation, Segmentation) and segmentation.num_classes != settings.classes:
+        raise UserError(
+            f"{settings.root}: was converted with {segmentation.num_classes} classes, not the {settings.classes} of "
+            f"data.classes: convert again with --classes {settings.classes}"
+        )
+    return dataset
 
 
 def run_data(config: RunConfig) -> RunData:

@@ -143,7 +143,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no such file") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path}: not a readable YAML file ({readable(error)})") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: should hold options as `group: {{option: value}}`, not {type(content).__name__}")

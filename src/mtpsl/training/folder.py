@@ -148,7 +148,7 @@ class RunFolder:
             "weighting": config.weighting,
             "regime": config.data.regime_name,
             "seed": config.training.seed,
-            "data": data,
+            "data": config.data.table_name(data),
             "tasks": [task.name for task in tasks],
             "network": config.network_options.get("encoder", config.network),
             "epochs": config.training.epochs,

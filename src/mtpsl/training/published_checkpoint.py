@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -131,7 +132,8 @@ def import_published(published: PublishedCheckpoint, config: RunConfig, out: Pat
         theirs = {key: x for key, x in published.mapping.items() if not key.endswith(STATISTICS)}
     wrong = f"{published.path}: `mapfns` is not the authors' mapping network for {len(tasks)} tasks"
     state |= matched(theirs, objective.state_dict(), names, "objective.", wrong)
-    epochs = config.training.epochs if published.epoch is None else published.epoch
+    epochs = max(config.training.epochs if published.epoch is None else published.epoch, 1)
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=epochs))
     unfinished = RunFolder(out.parent / f".{out.name}-{os.getpid()}")
     try:
         unfinished.create(config, tasks)

@@ -92,6 +92,15 @@ class DataSettings:
         if self.share is not None and not 0 < self.share < 1:
             raise ValueError(f"data.share should lie between 0 and 1 (neither of them), as 0.333, not {self.share}")
 
+    def table_name(self, name: str) -> str:
+        """The data set's name with what makes its numbers others: the choice of classes, and fewer images.
+
+        >>> DataSettings(classes=40, limit=180).table_name("nyuv2")
+        'nyuv2, 40 classes, 180 training images'
+        """
+        classes = "" if self.classes is None else f", {self.classes} classes"
+        return f"{name}{classes}" + ("" if self.limit is None else f", {self.limit} training images")
+
     @property
     def regime_name(self) -> str:
         """The label regime with what tells it from others of its kind.

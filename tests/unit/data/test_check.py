@@ -191,6 +191,22 @@ def test_a_split_that_cannot_be_opened_is_a_problem_and_the_others_are_read(tmp_
     assert "val.pack: should have" in report.problems[0]
 
 
+def test_splits_may_have_different_tasks(tmp_path):
+    for split, folders in {"train": ("image", "label", "depth", "normal"), "val": ("image", "depth", "normal")}.items():
+        for name in folders:
+            (tmp_path / split / name).mkdir(parents=True)
+            shape = {"image": (4, 6, 3), "label": (4, 6), "depth": (4, 6, 1), "normal": (4, 6, 3)}[name]
+            np.save(tmp_path / split / name / "0.npy", np.zeros(shape))
+    report = check_dataset(tmp_path, progress=False)
+    assert report.layout == "nyuv2"
+    assert [[*split.tasks] for split in report.splits.values()] == [
+        ["segmentation", "depth", "normals"],
+        ["depth", "normals"],
+    ]
+    assert "segmentation: share" in printed(report)
+    assert [*check_dataset(tmp_path, tasks=["depth"], progress=False).splits["train"].tasks] == ["depth"]
+
+
 def test_a_converted_set_whose_source_changed_is_noted(tmp_path):
     write_folder_set(tmp_path / "rooms")
     convert_dataset(tmp_path / "rooms", tmp_path / "packed", progress=False)

@@ -107,7 +107,7 @@ def test_splits_are_found_by_names_only(root, tmp_path):
     assert CityscapesMTAN.find_splits(root) == ["train", "val"]
     assert CityscapesMTAN.find_splits(tmp_path / "absent") == []
     (root / "val/normal").mkdir()  # as NYU-v2 has
-    assert CityscapesMTAN.find_splits(root) == ["train"]
+    assert CityscapesMTAN.find_splits(root) == []
 
 
 @needs_shared

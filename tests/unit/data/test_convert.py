@@ -186,6 +186,40 @@ def test_a_changed_source_is_noticed(source, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
 
 
+def test_a_changed_description_elsewhere_is_noticed(source, tmp_path):
+    described = (source / "dataset.yaml").rename(tmp_path / "described.yaml")
+    convert(source, tmp_path / "out", description=described)
+    described.write_text(described.read_text().replace("name: ", "name: other "))
+    with pytest.raises(UserError, match=r"source, which has changed since"):
+        convert(source, tmp_path / "out", description=described)
+
+
+def test_changes_behind_links_are_noticed_and_links_to_nothing_or_around_are_not_followed(source, tmp_path):
+    elsewhere = (source / "train").rename(tmp_path / "elsewhere")
+    (source / "train").symlink_to(elsewhere)
+    (source / "train" / "around").symlink_to(source)
+    (source / "nothing").symlink_to(tmp_path / "absent")
+    convert(source, tmp_path / "out")
+    convert(source, tmp_path / "out")
+    (elsewhere / "depth" / "001.png").touch()
+    with pytest.raises(UserError, match=r"source, which has changed since"):
+        convert(source, tmp_path / "out")
+
+
+@pytest.mark.parametrize("to", ["packed", "folder"])
+def test_a_task_that_only_a_later_split_has_is_kept(tmp_path, to):
+    for split, folders in {"train": ("image", "depth", "normal"), "val": ("image", "label", "depth")}.items():
+        for name in folders:
+            (tmp_path / "mtan" / split / name).mkdir(parents=True)
+            shape = {"image": (4, 6, 3), "label": (4, 6), "depth": (4, 6, 1), "normal": (4, 6, 3)}[name]
+            np.save(tmp_path / "mtan" / split / name / "0.npy", np.ones(shape) * (name != "normal"))
+    convert(tmp_path / "mtan", tmp_path / "out", to=to, name="nyuv2")
+    for split, has in {"train": {"depth", "normals"}, "val": {"depth", "segmentation"}}.items():
+        converted = DATASETS[to](tmp_path / "out", split)
+        assert {*converted.tasks} == {"segmentation", "depth", "normals"}
+        assert {*converted[0].targets} == has
+
+
 def test_only_a_converted_set_is_ever_replaced(source, tmp_path):
     other = tmp_path / "other"
     other.mkdir()

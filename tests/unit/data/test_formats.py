@@ -202,7 +202,8 @@ def test_formats_hand_their_options_to_the_task():
     assert DepthFormat(inverse=True).task("near").options() == {"unit": "1/m", "inverse": True}
     assert DepthFormat(inverse=True, unit="").task("near").options() == {"unit": "", "inverse": True}
     assert DepthFormat().task("depth").options() == {"unit": "m", "inverse": False}
-    assert NormalsFormat(loss="l1").task("normals").options() == {"loss": "l1"}
+    assert NormalsFormat(loss="l1").task("normals").options() == {"loss": "l1", "y_axis": "up"}
+    assert NormalsFormat(y_axis="down").task("normals").options() == {"loss": "cosine", "y_axis": "down"}
     assert SegmentationFormat(3, absent="zero").task("segmentation").options()["absent"] == "zero"
 
 
@@ -368,6 +369,9 @@ def test_a_description_keeps_its_order_and_builds_tasks(tmp_path):
         ("name: x\ntasks: {colour: {type: hue}}", "`type` 'hue' of task 'colour'"),
         ("name: x\ntasks: {../up: {type: depth}}", "a folder's name"),
         ("name: x\ntasks: {image: {type: depth}}", "other than image"),
+        ("name: x\ntasks: {near: {type: [depth]}}", "`type` ['depth'] of task 'near' should be one of"),
+        ("name: 2024-02-30\ntasks: {depth: {}}", "is not YAML: day is out of range"),
+        ("name: x\ntasks: {normals: {y_axis: left}}", "`y_axis` should be up or down, not left"),
         ("name: x\ntasks: {edges: 255}", "a mapping"),
         ("name: x\ntasks: {edges: {ignored: 255}}", "unknown key 'ignored': known are type, ignore"),
         ("name: x\ntasks: {edges: {ignore: 1}}", "0 or 1"),

@@ -49,6 +49,19 @@ def test_a_more_specific_layout_wins_and_a_wrong_name_is_corrected(mtan):
             make()
 
 
+def test_a_split_without_normals_does_not_make_it_cityscapes(mtan):
+    (mtan / "val" / "normal" / "0.npy").unlink()
+    (mtan / "val" / "normal").rmdir()
+    assert recognize(mtan) == "nyuv2"
+
+
+def test_a_description_elsewhere_means_a_folder(tmp_path):
+    described = (write_folder_set(tmp_path / "set") / "dataset.yaml").rename(tmp_path / "described.yaml")
+    (tmp_path / "set" / "train" / "label").mkdir()  # as in other layouts
+    convert_dataset(tmp_path / "set", tmp_path / "out", description=described, progress=False)
+    assert recognize(tmp_path / "out") == "packed"
+
+
 def test_no_layout_takes_a_foreign_folder_for_its_own(tmp_path):
     (tmp_path / "src" / "package").mkdir(parents=True)
     (tmp_path / "src" / "package" / "module.py").write_text("")

@@ -189,6 +189,10 @@ WRONG: dict[str, tuple[Any, str]] = {
     "an absent split": (changed("rooms", splits={"train": "absent"}), "no split 'absent'"),
     "an unknown layout": (changed("rooms", layout="folders"), "layout 'folders' is unknown"),
     "an absent task": (changed("rooms", tasks=["saliency"]), "unknown task 'saliency'"),
+    "a folder for another layout": (
+        changed("rooms", label_cache="kept"),
+        "label_cache does not apply to data set folder",
+    ),
     "an option of another layout": (changed("rooms", classes=13), "classes does not apply to data set folder"),
     "itself": (changed("rooms", root="."), "should not be merged itself"),
     "itself, whatever its splits": (changed("rooms", root=".", splits=None), "should not be merged itself"),
@@ -202,6 +206,12 @@ def test_a_wrong_description_is_refused_in_one_line(root, name):
         MergedDataset(write(root, content), "train")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_text_that_yaml_takes_for_an_impossible_date_is_named(root):
+    (root / "merged.yaml").write_text("name: 2024-02-30\n" + (root / "merged.yaml").read_text())
+    with pytest.raises(UserError, match=r"merged\.yaml: is not YAML: day is out of range"):
+        MergedDataset(root, "train")
 
 
 def test_what_is_no_merged_set_is_named(root):

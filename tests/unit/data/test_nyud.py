@@ -135,3 +135,11 @@ def test_the_layout_is_recognized(root, tmp_path):
         NYUD(root, "test")
     with pytest.raises(UserError, match="it should hold gt_sets"):
         NYUD(tmp_path, "train")
+
+
+def test_black_in_a_picture_of_normals_is_unknown(root):
+    normals = np.array([[[0, 0, 0], [128, 128, 255], [128, 128, 255]], [[255, 128, 128]] * 3], np.uint8)
+    write(root / "normals/0001.png", normals)
+    sample = NYUD(root, "train", tasks=["normals"])[1]
+    assert sample.valid["normals"].tolist() == [[False, True, True], [True, True, True]]
+    assert not sample.targets["normals"][:, 0, 0].any()

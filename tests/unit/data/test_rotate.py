@@ -52,6 +52,14 @@ def test_the_normal_of_a_plane_turns_as_the_plane_does(degrees: float) -> None:
     torch.testing.assert_close(out.targets["normals"][middle], expected.expand(1, 3, 13, 13))
 
 
+def test_a_y_axis_that_points_down_turns_the_other_way() -> None:
+    normal = torch.tensor([0.6, 0.0, 0.8]).view(1, 3, 1, 1)
+    quarter = torch.tensor([math.pi / 2])
+    up, down = (Normals(y_axis=axis).rotate(normal, quarter).flatten() for axis in ("up", "down"))
+    torch.testing.assert_close(up, torch.tensor([0.0, 0.6, 0.8]))  # from right to up, counterclockwise
+    torch.testing.assert_close(down, torch.tensor([0.0, -0.6, 0.8]))
+
+
 def test_magnified_depth_is_nearer_and_inverse_depth_larger() -> None:
     valid = torch.ones(1, 8, 8, dtype=torch.bool)
     seen = Batch(("a",), torch.zeros(1, 3, 8, 8), {"depth": torch.full((1, 1, 8, 8), 3.0)}, {"depth": valid})
