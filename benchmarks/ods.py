@@ -10,18 +10,22 @@ The plain way, written here only for the comparison, thins every map with scikit
 ours), lists the pairs within the distance by KD-tree and calls scipy's matching on each map; `--plain` says for how
 many images, so its odsF is that of other images.
 
-Measured on two x86 cores. Seconds per 100 images, 99 thresholds. At 96x128 under other work (load average about 6; 32
-images, one for the plain way), at 375x500 with nothing else running (4 images; the cores do not always give the same):
+Measured on two x86 cores at 2.5 GHz with nothing else running (peak 234 GFLOP/s), commit f03968c. Seconds per 100
+images, 99 thresholds, 32 images (the plain way: one) at 96x128 and 8 at 375x500:
 
-      96x128 soft     plain          161.1 s elapsed    64.0 s processor
-      96x128 soft     1 worker(s)      9.6 s elapsed     3.9 s processor
-      96x128 plateau  plain          410.7 s elapsed   154.9 s processor
-      96x128 plateau  1 worker(s)     18.3 s elapsed     5.6 s processor
-     375x500 soft     1 worker(s)    130 to 164 s elapsed
-     375x500 plateau  1 worker(s)    203 to 262 s elapsed
+      96x128 soft     plain           67.6 s
+      96x128 soft     1 worker(s)      3.0 s
+      96x128 soft     2 worker(s)      2.1 s
+      96x128 plateau  plain          153.7 s
+      96x128 plateau  1 worker(s)      4.9 s
+      96x128 plateau  2 worker(s)      3.4 s
+     375x500 soft     1 worker(s)     85.1 s
+     375x500 soft     2 worker(s)     46.2 s
+     375x500 plateau  1 worker(s)    127.1 s
+     375x500 plateau  2 worker(s)     66.8 s
 
-Threads gained nothing at 375x500 (6 images: 151 s with one, 201 s with two; plateau 347 and 303 s); two such processes
-at a time each took as long as one alone, so batches are shared out over processes.
+The same took up to twice as long on a day when these cores were slower (130 to 164 and 203 to 262 s with one worker).
+Threads instead of processes gained nothing at 375x500 (6 images: 151 s with one, 201 s with two; plateau 347 and 303).
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     python benchmarks/pascal_step.py [--size 512 512] [--batch 6] [--steps 1]
 
-The shipped recipe `pascal_one_label` on random images, as it is (cross_task, two views), with one view, and with
-`supervised`. Memory is what the steps add at most to a process of their own (on a GPU: what torch allocates at most).
+The shipped recipe `pascal_one_label` on random images, as it is (cross_task, two views), with one view, with the
+mapping computed again in the backward pass, and with `supervised`. Memory is what the steps add at most to a process of
+their own (on a GPU: what torch allocates at most).
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "supervised": ("supervised", {}),
     "cross_task, 1 view": ("cross_task", {"views": 1}),
     "cross_task, 2 views": ("cross_task", {"views": 2}),
+    "cross_task, 1 view, mapping_checkpoint": ("cross_task", {"views": 1, "mapping_checkpoint": True}),
+    "cross_task, 2 views, mapping_checkpoint": ("cross_task", {"views": 2, "mapping_checkpoint": True}),
 }
 
 

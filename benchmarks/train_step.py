@@ -3,7 +3,9 @@
     python benchmarks/train_step.py [--width 1.0] [--batch 4] [--size 96 128] [--rounds 7]
 
 Every variant is timed once per round, in turn, so that a slow moment of the machine hits all alike; minimum and median
-over the rounds are printed. The naive variant calls the same mapping network for one image and one pair at a time.
+over the rounds are printed. The loops call the mapping network for one image and one pair at a time: "naive loop" a
+plain one of the same weights (convolution, batch norm, FiLM and ReLU one after another, everything anew for each pair),
+as one would write it from the paper, "loop, own layers" the package's, so that only the batching differs.
 Memory is what the step adds to the process (its own process per variant), GFLOP is counted by torch's FlopCounterMode,
 and the share of peak relates GFLOP/s to a convolution measured in the same run and precision.
 """
@@ -20,11 +22,13 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mtpsl.networks import SegNet
 from mtpsl.objectives import CrossTaskConsistency, Objective, Supervised
+from mtpsl.objectives.mapping import MappingLayer, MappingNetwork
 from mtpsl.structures import Batch, Sample
 from mtpsl.tasks import Depth, Normals, Segmentation, Task
 from mtpsl.training.memory import keep_freed_memory
@@ -37,12 +41,53 @@ VARIANTS = {
     "cross_task, 1 view, bf16": ("cross_task", 1, True),
     "cross_task, 2 views": ("cross_task", 2, False),
     "cross_task, 2 views, bf16": ("cross_task", 2, True),
+    "loop, own layers, 1 view": ("loop", 1, False),
+    "loop, own layers, 2 views": ("loop", 2, False),
     "naive loop, 1 view": ("naive", 1, False),
     "naive loop, 2 views": ("naive", 2, False),
 }
 
 
-class NaiveLoop(CrossTaskConsistency):
+class PlainLayer(nn.Module):
+    """Convolution, batch norm, FiLM and ReLU of a `MappingLayer`, one after another."""
+
+    def __init__(self, layer: MappingLayer) -> None:
+        super().__init__()
+        self.conv, self.gamma, self.beta = layer.conv, layer.norm.gamma, layer.norm.beta
+        self.norm = nn.BatchNorm2d(layer.conv.out_channels, track_running_stats=False)
+        self.norm.weight, self.norm.bias = layer.norm.weight, layer.norm.bias
+
+    def forward(self, x: Tensor, pair: Tensor) -> Tensor:
+        """All four, for one image."""
+        x = self.norm(self.conv(x))
+        if self.gamma is not None and self.beta is not None:
+            x = self.gamma[pair][:, :, None, None] * x + self.beta[pair][:, :, None, None]
+        return F.relu(x)
+
+
+class PlainMapping(nn.Module):
+    """The mapping network as one would write it from the paper, with the weights of ours."""
+
+    def __init__(self, mapping: MappingNetwork) -> None:
+        super().__init__()
+        self.inputs = nn.ModuleList(PlainLayer(layer) for layer in mapping.inputs)
+        self.stages = nn.ModuleList(nn.ModuleList(PlainLayer(layer) for layer in stage) for stage in mapping.stages)
+        self.halvings = mapping.halvings
+
+    def stem(self, encoding: Tensor, task: int) -> Tensor:
+        """The task's input layer."""
+        return self.inputs[task](encoding, torch.tensor([0]))
+
+    def forward(self, x: Tensor, pair: Tensor) -> Tensor:
+        """Everything else, for one image and pair."""
+        for number, stage in enumerate(self.stages):
+            for layer in stage:
+                x = layer(x, pair)
+            x = F.max_pool2d(x, 2) if number < self.halvings else x
+        return x
+
+
+class Loop(CrossTaskConsistency):
     """The same losses from a loop over images and pairs, for comparison only."""
 
     def consistency(self, predictions: dict[str, Tensor], features: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -123,9 +168,10 @@ def make_step(variant: str, width: float, batch: Batch) -> Callable[[], None]:
     if kind == "supervised":
         objective = Supervised(TASKS, network)
     else:
-        objective = (NaiveLoop if kind == "naive" else CrossTaskConsistency)(
-            TASKS, network, views=views, mapping_width=width
-        )
+        kinds = {"cross_task": CrossTaskConsistency, "loop": Loop, "naive": Loop}
+        objective = kinds[kind](TASKS, network, views=views, mapping_width=width)
+        if kind == "naive":
+            objective.mapping = PlainMapping(objective.mapping)
     device = batch.images.device
     network.to(device), objective.to(device)
     images = batch.images
@@ -252,14 +298,13 @@ def main() -> None:
             flush=True,
         )
     for views in ("1 view", "2 views"):
-        if f"naive loop, {views}" in times:
-            naive = times[f"naive loop, {views}"]
+        for loop in (f"naive loop, {views}", f"loop, own layers, {views}"):
             for ours in (f"cross_task, {views}", f"cross_task, {views}, bf16"):
-                if ours not in times:
+                if loop not in times or ours not in times:
                     continue
-                ratio = [a / b for a, b in zip(naive, times[ours], strict=True)]
+                ratio = [a / b for a, b in zip(times[loop], times[ours], strict=True)]
                 print(
-                    f"\n{ours}: {min(naive) / min(times[ours]):.2f} times the naive loop "
+                    f"\n{ours}: {min(times[loop]) / min(times[ours]):.2f} times the {loop} "
                     f"(paired median {statistics.median(ratio):.2f})"
                 )
     if options.json:

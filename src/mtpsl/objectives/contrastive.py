@@ -42,6 +42,8 @@ class ContrastiveLoss(JointSpace):
         film_halving: halve `film_lr` after every so many epochs.
         mapping_width: factor on the mapping's channels, 1 as published.
         mapping_stride: 2 computes the mapping at half resolution, with about a quarter of its operations.
+        mapping_checkpoint: keep only what each stage of the mapping takes in, and compute the stage again in the
+            backward pass: less memory, a second forward pass of the mapping, the same result.
         task_weights: weight of each task's supervised loss, 1 where a task is not named.
     """
 
@@ -61,6 +63,7 @@ class ContrastiveLoss(JointSpace):
         film_halving: int | None = None,
         mapping_width: float = 1.0,
         mapping_stride: int = 1,
+        mapping_checkpoint: bool = False,
         task_weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(
@@ -76,6 +79,7 @@ class ContrastiveLoss(JointSpace):
             film_halving=film_halving,
             mapping_width=mapping_width,
             mapping_stride=mapping_stride,
+            mapping_checkpoint=mapping_checkpoint,
             task_weights=task_weights,
         )
         check_not_negative(margin=margin)

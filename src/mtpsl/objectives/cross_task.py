@@ -45,6 +45,8 @@ class CrossTaskConsistency(JointSpace):
         film_halving: halve `film_lr` after every so many epochs (the authors: 30).
         mapping_width: factor on the mapping's channels, 1 as published.
         mapping_stride: 2 computes the mapping at half resolution, with about a quarter of its operations.
+        mapping_checkpoint: keep only what each stage of the mapping takes in, and compute the stage again in the
+            backward pass: less memory, a second forward pass of the mapping, the same result.
         labelled_pairs: also map predictions of labelled tasks ("Ours+" of Tab. 11; with full supervision, Tab. 15, it
             makes all ordered pairs).
         pairs: `all` pairs of tasks, or `auto`: only those found related after the first part of the training
@@ -76,6 +78,7 @@ class CrossTaskConsistency(JointSpace):
         film_halving: int | None = None,
         mapping_width: float = 1.0,
         mapping_stride: int = 1,
+        mapping_checkpoint: bool = False,
         labelled_pairs: bool = False,
         pairs: Literal["all", "auto"] = "all",
         decide_at: float = 0.2,
@@ -97,6 +100,7 @@ class CrossTaskConsistency(JointSpace):
             film_halving=film_halving,
             mapping_width=mapping_width,
             mapping_stride=mapping_stride,
+            mapping_checkpoint=mapping_checkpoint,
             task_weights=task_weights,
         )
         check_not_negative(regularizer=regularizer)

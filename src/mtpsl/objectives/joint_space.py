@@ -60,6 +60,8 @@ class JointSpace(AuxiliaryObjective):
         film_halving: halve `film_lr` after every so many epochs.
         mapping_width: factor on the mapping's channels, 1 as published.
         mapping_stride: 2 computes the mapping at half resolution, with about a quarter of its operations.
+        mapping_checkpoint: keep only what each stage of the mapping takes in, and compute the stage again in the
+            backward pass: less memory, a second forward pass of the mapping, the same result.
         task_weights: weight of each task's supervised loss, 1 where a task is not named.
     """
 
@@ -80,6 +82,7 @@ class JointSpace(AuxiliaryObjective):
         film_halving: int | None,
         mapping_width: float,
         mapping_stride: int,
+        mapping_checkpoint: bool,
         task_weights: Mapping[str, float] | None,
     ) -> None:
         super().__init__(tasks, network, weight=weight, reduction=reduction, ramp=ramp, task_weights=task_weights)
@@ -95,6 +98,7 @@ class JointSpace(AuxiliaryObjective):
             conditional=conditional,
             mapping_stride=mapping_stride,
         )
+        self.mapping.checkpoint = mapping_checkpoint
 
     def triplets(self, predictions: Mapping[str, Tensor], batch: Batch, plan: PairPlan) -> Triplets:
         """Map label, prediction and another image's prediction for every row of the plan, all in one pass.
@@ -134,10 +138,10 @@ class JointSpace(AuxiliaryObjective):
         unique = {row: number for number, row in enumerate(dict.fromkeys(rows))}
         gather = torch.tensor([place[row.is_label, row.task, row.image] for row in unique], device=device)
         pairs = torch.tensor([row.pair for row in unique], device=device)
-        chosen = torch.cat(stems)[gather]
+        chosen = torch.cat(stems).index_select(0, gather)  # its gradient is quicker than that of stems[gather]
         stems.clear()  # else they would take memory until the mapping is through
         mapped = self.mapping(chosen, pairs)
-        return mapped[torch.tensor([unique[row] for row in rows], device=device)]
+        return mapped.index_select(0, torch.tensor([unique[row] for row in rows], device=device))
 
     def parameter_groups(self, lr: float) -> Iterable[dict[str, Any]]:
         """The mapping and its conditioning, each with its own learning rate."""

@@ -102,7 +102,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
         """The block's result."""
-        inner = F.relu(self.norm1(self.conv1(x), pairs), inplace=True)
+        inner = F.relu(self.norm1(self.conv1(x), pairs))
         inner = self.norm2(self.conv2(inner), pairs)
         if self.shortcut is not None and self.shortcut_norm is not None:
             x = self.shortcut_norm(self.shortcut(x), pairs)

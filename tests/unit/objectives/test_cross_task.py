@@ -127,6 +127,29 @@ def test_options_change_what_they_say() -> None:
     assert not make(conditional=False)[1].mapping.conditioning()
 
 
+@pytest.mark.parametrize("mapping", ["segnet", "resnet18"])
+def test_a_checkpointed_mapping_keeps_less_for_the_backward_pass_and_gives_the_same_gradients(mapping: str) -> None:
+    def step(**options: object) -> tuple[int, list[Tensor | None]]:
+        network, objective = make(mapping=mapping, **options)
+        kept: dict[int, int] = {}
+
+        def keep(x: Tensor) -> Tensor:
+            kept[x.data_ptr()] = x.numel()
+            return x
+
+        data = batch(LABELS["one label each"], size=(64, 96))
+        output = network(data.images)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            terms = objective.consistency(output.predictions, output.features[-1], data)
+        torch.stack(list(terms.values())).sum().backward()
+        return sum(kept.values()), [p.grad for p in [*network.parameters(), *objective.parameters()]]
+
+    kept, gradients = step()
+    fewer, same = step(mapping_checkpoint=True)
+    assert fewer < 0.7 * kept
+    torch.testing.assert_close(same, gradients)
+
+
 def test_half_resolution_keeps_the_size_of_the_result() -> None:
     network, objective = make(mapping_stride=2)
     data = batch(LABELS["one label each"], size=(64, 96))
