@@ -16,6 +16,9 @@ from command import SMALL, write_dataset
 from PIL import Image
 
 from mtpsl.cli import main
+from mtpsl.shipped import find
+from mtpsl.training.config import parse_config, read_yaml
+from mtpsl.training.folder import RunFolder
 
 
 @pytest.fixture
@@ -136,6 +139,15 @@ def test_broken_data(name: str, data: Path, capsys: pytest.CaptureFixture[str]) 
         (["--tasks", "[depth]"], "depth"),
         (["--training.scales", "[0.5]"], "scales"),
         (["--training.batch_size", "0"], "batch_size"),
+        (["--training.weight_decay", "-1"], "weight_decay"),
+        (["--training.sheets", "-1"], "sheets"),
+        (["--data.workers", "-1"], "workers"),
+        (["--objective.mapping_width", "-1"], "mapping_width should be positive"),
+        (["--objective.mapping_lr", "-1"], "mapping_lr should be positive"),
+        (["--objective.film_halving", "-5"], "film_halving"),
+        (["--objective.task_weights", "{depth: -3}"], "weight of task depth should not be negative"),
+        (["--objective.balance", "true", "--weighting", "gradnorm"], "use one of the two"),
+        (["--data.name", "scenes"], "--data.name auto"),
     ],
 )
 def test_wrong_options(words: list[str], named: str, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -241,3 +253,16 @@ def test_a_folder_that_cannot_be_written_is_named(data: Path, capsys: pytest.Cap
     blocked.write_text("not a folder")
     assert "file" in complaint(capsys, "train", "--data.root", data, "--out", blocked / "run", *SMALL)
     assert "file" in complaint(capsys, "scenes", blocked / "scenes", "--train", "1", "--val", "1")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_an_absent_accelerator_is_named_before_the_folder_is_made(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "training.accelerator gpu" in training(capsys, data, "--training.accelerator", "gpu")
+
+
+def test_a_demo_that_was_begun_with_other_options_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    RunFolder(tmp_path / "supervised").create(parse_config([], read_yaml(find("recipes", "demo"))), [])
+    assert main(["demo", "--out", str(tmp_path), "--seed", "7"]) == 2
+    assert "was begun with seed 0, not 7: choose another --out" in capsys.readouterr().err

@@ -152,6 +152,14 @@ def test_an_imported_run_is_evaluated_and_predicts(
     assert np.load(tmp_path / "out" / "depth" / "picture.npy").shape == (30, 40)
 
 
+def test_a_checkpoint_of_unequal_shares_says_so(tmp_path: Path) -> None:
+    file = save(tmp_path / "c.pth.tar", *cityscapes())
+    words = ["--data.regime", "ratio", "--data.ratio", "[1,9]"]
+    assert main(["import-checkpoint", str(file), "--out", str(tmp_path / "run"), *words]) == 0
+    data = load_run(tmp_path / "run").config.data
+    assert (data.regime_name, data.classes) == ("ratio 1:9", 7)
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_numbers_of_either_numpy_are_accepted(tmp_path: Path, version: int) -> None:
     file = save(tmp_path / "new.pth", hollow("model"), hollow("mapfns"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtpsl.commands.parsing import make_parser, parse
+from mtpsl.errors import UserError
 
 if TYPE_CHECKING:
     from mtpsl.training.folder import RunFolder
@@ -24,7 +25,7 @@ def demo(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="the folder for both runs")
     parser.add_argument("--epochs", type=int | None, default=None, help="passes over the images; more takes longer")
-    parser.add_argument("--seed", type=int, default=0, help="seed of weights, labels and order")
+    parser.add_argument("--seed", type=int | None, default=None, help="seed of weights, labels and order; 0 at first")
     values = parse(parser, arguments)
 
     from rich.console import Console
@@ -40,6 +41,7 @@ def demo(arguments: Sequence[str]) -> None:
     stored = read_yaml(find_recipe("demo"))
     for method in METHODS:
         folder = RunFolder(values.out / method)
+        check_same(folder, {"epochs": values.epochs, "seed": values.seed})
         if finished(folder):
             console.print(f"{method}: done before, in {folder.path}")
             continue
@@ -47,8 +49,9 @@ def demo(arguments: Sequence[str]) -> None:
         if resume:
             config = folder.read_config()
         else:
-            words = ["--objective", method, "--training.seed", str(values.seed)]
-            words += [] if values.epochs is None else ["--training.epochs", str(values.epochs)]
+            words = ["--objective", method]
+            for name in ("epochs", "seed"):
+                words += [] if values[name] is None else [f"--training.{name}", str(values[name])]
             config = parse_config(words, stored)
         console.print(f"{method}: {config.training.epochs} epochs, one label per image, into {folder.path}")
         train(config, folder.path, resume=resume)
@@ -59,6 +62,22 @@ def demo(arguments: Sequence[str]) -> None:
         "See benchmarks/ for longer runs with several seeds."
     )
     console.print(f"Pictures: {values.out}/*/pictures/sheets, mapped features: {values.out}/cross_task/pictures/mapped")
+
+
+def check_same(folder: RunFolder, wanted: Mapping[str, int | None]) -> None:
+    """Refuse options that a run that is there already was not begun with.
+
+    Raises:
+        UserError: one differs.
+    """
+    if not folder.config.is_file():
+        return
+    training = folder.read_config().training
+    for name, value in wanted.items():
+        if value is not None and value != getattr(training, name):
+            raise UserError(
+                f"{folder.path} was begun with {name} {getattr(training, name)}, not {value}: choose another --out"
+            )
 
 
 def finished(folder: RunFolder) -> bool:

@@ -27,6 +27,9 @@ def import_checkpoint(arguments: Sequence[str]) -> None:
         help="its layout; by default nyuv2 for three tasks and cityscapes_mtan for two",
     )
     parser.add_argument("--data.regime", type=str, default="full", help="the label regime that it was trained with")
+    parser.add_argument("--data.ratio", type=list[float] | None, default=None, help="of regime ratio, e.g. [1,9]")
+    parser.add_argument("--data.share", type=float | None, default=None, help="of regime semi, e.g. 0.333")
+    parser.add_argument("--data.labels", type=str | None, default=None, help="of regime file: the list of labels")
     parser.add_argument("--label", type=str | None, default=None, help="what tables call it; by default its objective")
     values = parse(parser, arguments)
 
@@ -39,6 +42,9 @@ def import_checkpoint(arguments: Sequence[str]) -> None:
     recipe, usual = ("nyuv2_one_label", 13) if published.num_tasks == 3 else ("cityscapes_one_label", 7)
     options = {"data.root": None if values.data.root is None else str(Path(values.data.root).resolve())}
     options |= {"data.name": values.data.name, "data.regime": values.data.regime}
+    options["data.ratio"] = None if values.data.ratio is None else str(values.data.ratio)
+    options["data.share"] = None if values.data.share is None else str(values.data.share)
+    options["data.labels"] = None if values.data.labels is None else str(Path(values.data.labels).resolve())
     options["data.classes"] = None if published.num_classes == usual else str(published.num_classes)
     options["objective.name"] = "supervised" if published.mapping is None else None
     words = [word for name, value in options.items() if value is not None for word in (f"--{name}", value)]

@@ -56,7 +56,7 @@ def train(arguments: Sequence[str]) -> None:
 
 def from_here(config: RunConfig) -> RunConfig:
     """The same with absolute paths, so that the run can be continued from any folder."""
-    given = {name: getattr(config.data, name) for name in ("root", "description", "labels")}
+    given = {name: getattr(config.data, name) for name in ("root", "description", "labels", "label_cache")}
     absolute: dict[str, Any] = {name: str(Path(path).resolve()) for name, path in given.items() if path is not None}
     training, options = config.training, dict(config.network_options)
     if training.start_from is not None:

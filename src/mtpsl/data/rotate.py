@@ -45,7 +45,8 @@ class Rotation:
     def __call__(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
         """A randomly turned and magnified view of every image; two random numbers are drawn for each."""
         source = generator.device if generator is not None else torch.device("cpu")
-        random = torch.rand(2, len(batch), generator=generator, device=source).to(batch.images.device)
+        random = torch.rand(2, len(batch), generator=generator, device=source)
+        random = random.to(batch.images.device, non_blocking=True)
         low, high = self.scales
         return self.turned(batch, torch.deg2rad((2 * random[0] - 1) * self.degrees), low * (high / low) ** random[1])
 

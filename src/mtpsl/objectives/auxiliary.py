@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mtpsl.objectives.base import Objective, labelled_images
-from mtpsl.objectives.pairs import PairPlan
+from mtpsl.objectives.pairs import PairPlan, on_device
 from mtpsl.objectives.supervised import Reduction, checked_reduction, checked_weights, supervised_losses
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task
@@ -86,7 +86,7 @@ class AuxiliaryObjective(Objective):
     def pair_sums(self, plan: PairPlan, values: Float[Tensor, " r"]) -> dict[str, Float[Tensor, ""]]:
         """The sum of the values of each ordered pair of tasks."""
         count = len(self.tasks)
-        place = (plan.source * count + plan.target).to(values.device)
+        place = on_device(plan.source * count + plan.target, values.device)
         totals = values.new_zeros(count * count).index_add(0, place, values)
         every = range(count)
         return {self.pair_name(s, t): totals[s * count + t] for s in every for t in every if s != t}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mtpsl.objectives.auxiliary import check_not_negative
 from mtpsl.objectives.joint_space import JointSpace, MappingName
 from mtpsl.objectives.mapping import cosine_distance
-from mtpsl.objectives.pairs import plan_pairs
+from mtpsl.objectives.pairs import on_device, plan_pairs
 from mtpsl.objectives.supervised import Reduction
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
@@ -94,7 +94,7 @@ class ContrastiveLoss(JointSpace):
         """The weighted terms of all ordered pairs, zero for a pair that no image of the batch has."""
         labelled = self.labelled(batch)
         plan = plan_pairs(labelled.cpu())  # the one host synchronization: which rows there are is control flow
-        share = self.share(labelled, (~labelled).sum(1))[plan.image.to(labelled.device)]
+        share = self.share(labelled, (~labelled).sum(1))[on_device(plan.image, labelled.device)]
         if not len(plan) or len(batch) == 1:
             return self.pair_zeros(batch.images)
         losses = hinge(*self.triplets(predictions, batch, plan), self.margin)

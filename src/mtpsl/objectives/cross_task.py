@@ -15,7 +15,7 @@ from mtpsl.objectives.balance import GradientBalance
 from mtpsl.objectives.base import labelled_images
 from mtpsl.objectives.joint_space import JointSpace, MappingName
 from mtpsl.objectives.mapping import cosine_distance
-from mtpsl.objectives.pairs import PairPlan, draw_pairs, plan_pairs
+from mtpsl.objectives.pairs import PairPlan, draw_pairs, on_device, plan_pairs
 from mtpsl.objectives.relations import PairRelations
 from mtpsl.objectives.supervised import Reduction
 from mtpsl.structures import Batch, Losses
@@ -148,7 +148,7 @@ class CrossTaskConsistency(JointSpace):
         if not len(plan):
             return self.pair_zeros(features)
         mapped_source, mapped_target = self.map_pairs(predictions, batch, plan)
-        reference = features.detach()[plan.image.to(features.device)]
+        reference = features.detach()[on_device(plan.image, features.device)]
         between = cosine_distance(mapped_source, mapped_target)
         if self.training:
             self.relations.update(plan, mapped_source, mapped_target, between)
@@ -157,7 +157,7 @@ class CrossTaskConsistency(JointSpace):
             distance = distance + self.regularizer * (
                 cosine_distance(mapped_source, reference) + cosine_distance(mapped_target, reference)
             )
-        return self.pair_sums(plan, weight * distance * share.to(features.device))
+        return self.pair_sums(plan, weight * distance * on_device(share, features.device))
 
     def _plan(self, labelled: Tensor) -> tuple[PairPlan, Float[Tensor, " r"]]:
         """The rows to map and what each counts in its image's term: 1/|U| in Eq. 4."""

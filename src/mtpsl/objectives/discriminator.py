@@ -14,7 +14,7 @@ from mtpsl.networks.segnet import initialize
 from mtpsl.objectives.auxiliary import parameter_group
 from mtpsl.objectives.base import feature_shape
 from mtpsl.objectives.joint_space import JointSpace, MappingName
-from mtpsl.objectives.pairs import plan_pairs
+from mtpsl.objectives.pairs import on_device, plan_pairs
 from mtpsl.objectives.supervised import Reduction
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
@@ -108,7 +108,7 @@ class DiscriminatorLoss(JointSpace):
         """The discriminator's losses of all ordered pairs, zero for a pair that no image of the batch has."""
         labelled = self.labelled(batch)
         plan = plan_pairs(labelled.cpu())  # the one host synchronization: which rows there are is control flow
-        share = self.share(labelled, (~labelled).sum(1))[plan.image.to(labelled.device)]
+        share = self.share(labelled, (~labelled).sum(1))[on_device(plan.image, labelled.device)]
         if not len(plan) or len(batch) == 1:
             return self.pair_zeros(batch.images)
         factor = self.current_weight() * (-1 if self.adversarial else 1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mtpsl.objectives.auxiliary import AuxiliaryObjective, parameter_group
 from mtpsl.objectives.base import feature_shape
 from mtpsl.objectives.mapping import MappingNetwork, PairMapping
-from mtpsl.objectives.pairs import PairPlan, pair_index
+from mtpsl.objectives.pairs import PairPlan, on_device, pair_index
 from mtpsl.objectives.residual_mapping import ResidualMapping
 from mtpsl.objectives.supervised import Reduction
 from mtpsl.structures import Batch
@@ -86,6 +86,11 @@ class JointSpace(AuxiliaryObjective):
         task_weights: Mapping[str, float] | None,
     ) -> None:
         super().__init__(tasks, network, weight=weight, reduction=reduction, ramp=ramp, task_weights=task_weights)
+        for option, value in {"mapping_width": mapping_width, "mapping_lr": mapping_lr, "film_lr": film_lr}.items():
+            if value is not None and not value > 0:
+                raise ValueError(f"{option} should be positive, not {value}")
+        if film_halving is not None and film_halving < 1:
+            raise ValueError(f"film_halving should be at least 1 epoch, not {film_halving}")
         self.mapping_lr, self.film_lr, self.film_halving = mapping_lr, film_lr, film_halving
         channels, stride = feature_shape(network)
         if mapping not in MAPPINGS:
@@ -128,7 +133,7 @@ class JointSpace(AuxiliaryObjective):
         for is_label, index in sorted({(row.is_label, row.task) for row in rows}):
             task = self.tasks[index]
             images = sorted({row.image for row in rows if (row.is_label, row.task) == (is_label, index)})
-            mine = torch.tensor(images, device=device)
+            mine = on_device(images, device)
             if is_label:
                 encoded = task.encode_target(batch.targets[task.name][mine], batch.valid[task.name][mine])
             else:
@@ -136,12 +141,12 @@ class JointSpace(AuxiliaryObjective):
             place |= {(is_label, index, image): len(place) + number for number, image in enumerate(images)}
             stems.append(self.mapping.stem(encoded, index))
         unique = {row: number for number, row in enumerate(dict.fromkeys(rows))}
-        gather = torch.tensor([place[row.is_label, row.task, row.image] for row in unique], device=device)
-        pairs = torch.tensor([row.pair for row in unique], device=device)
+        gather = on_device([place[row.is_label, row.task, row.image] for row in unique], device)
+        pairs = on_device([row.pair for row in unique], device)
         chosen = torch.cat(stems).index_select(0, gather)  # its gradient is quicker than that of stems[gather]
         stems.clear()  # else they would take memory until the mapping is through
         mapped = self.mapping(chosen, pairs)
-        return mapped.index_select(0, torch.tensor([unique[row] for row in rows], device=device))
+        return mapped.index_select(0, on_device([unique[row] for row in rows], device))
 
     def parameter_groups(self, lr: float) -> Iterable[dict[str, Any]]:
         """The mapping and its conditioning, each with its own learning rate."""

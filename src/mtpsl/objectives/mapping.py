@@ -216,7 +216,7 @@ class RowNorm(nn.Module):
         flat = x.reshape(1, rows * channels, height, width)
         scale, shift = weight.reshape(-1), bias.reshape(-1)
         if x.device.type == "cpu":
-            out = F.group_norm(flat, rows * channels, scale, shift, self.eps)
+            out = torch.group_norm(flat, rows * channels, scale, shift, self.eps)
         else:
             out = torch.batch_norm(flat, scale, shift, None, None, True, 0.0, self.eps, torch.backends.cudnn.enabled)
         return out.view(rows, channels, height, width)

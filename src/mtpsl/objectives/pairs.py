@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,12 @@ class PairPlan:
         """
         tasks = torch.stack([self.image, self.source]).unique(dim=1)
         return (tasks[0] == self.image[:, None]).sum(1)
+
+
+def on_device(numbers: Sequence[int] | Tensor, device: torch.device) -> Tensor:
+    """A few numbers that the host has, sent to a device without waiting for what it is doing."""
+    tensor = numbers if isinstance(numbers, Tensor) else torch.tensor(numbers, dtype=torch.long)
+    return tensor.to(device, non_blocking=True)
 
 
 def plan_pairs(

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mtpsl.objectives.mapping import cosine_distance
-from mtpsl.objectives.pairs import PairPlan
+from mtpsl.objectives.pairs import PairPlan, on_device
 from mtpsl.processes import sum_over_processes
 
 CLEAR = 0.4
@@ -50,12 +50,12 @@ class PairRelations(nn.Module):
         rows, partner = other_images(plan)
         if not len(rows):
             return
-        place = (plan.source * len(self.matched) + plan.target)[rows].to(source.device)
-        rows, partner = rows.to(source.device), partner.to(source.device)
+        places = (plan.source * len(self.matched) + plan.target)[rows]
+        seen, place, rows, partner = (on_device(x, source.device) for x in (places.unique(), places, rows, partner))
         mismatched = cosine_distance(source[rows], target[partner])
         scale = 1 / mismatched.mean().clamp(min=1e-12)  # distances shrink a hundredfold at first: count batches alike
         for sums, distances in ((self.matched, matched[rows]), (self.mismatched, mismatched)):
-            sums.view(-1)[place.unique()] *= self.decay  # others keep theirs, however long a pair is not seen
+            sums.view(-1)[seen] *= self.decay  # others keep theirs, however long a pair is not seen
             sums.view(-1).index_add_(0, place, distances.float() * scale)
 
     def gain(self) -> Float[Tensor, "k k"]:

@@ -80,4 +80,7 @@ def checked_weights(tasks: Sequence[Task], weights: Mapping[str, float] | None) 
     unknown = sorted(set(weights or {}) - set(names))
     if unknown:
         raise ValueError(f"task_weights names {', '.join(unknown)}; the tasks are {', '.join(names)}")
+    for name, weight in (weights or {}).items():
+        if not weight >= 0:
+            raise ValueError(f"the weight of task {name} should not be negative: {weight}")
     return {name: float((weights or {}).get(name, 1.0)) for name in names}

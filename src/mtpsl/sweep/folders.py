@@ -14,8 +14,10 @@ from mtpsl.training.config import read_config
 HARMLESS = {
     "data.root",
     "data.description",
+    "data.label_cache",
     "data.workers",
     "data.cache",
+    "objective.mapping_checkpoint",
     "training.accelerator",
     "training.sheets",
 }

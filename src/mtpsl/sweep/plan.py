@@ -11,8 +11,8 @@ from typing import Any
 
 from mtpsl.errors import UserError
 from mtpsl.sweep.table import Method, Regime, Table, merged
-from mtpsl.training.assemble import open_split
 from mtpsl.training.config import CHOICES, RunConfig, argument_value, expand, parse_config
+from mtpsl.training.open_data import open_split
 from mtpsl.training.settings import DataSettings
 
 OWNED = {
@@ -64,7 +64,7 @@ def plan_runs(table: Table, words: Sequence[str] = (), seeds: Sequence[int] | No
                     runs += [PlannedRun(_name(c), method, regime, c) for c in _expanded(config)]
             except UserError as error:
                 raise UserError(f"{table.path}: method {method.name!r}: {error}") from error
-    _refuse_useless_options(table)
+    _refuse_useless_options(table, words)
     _refuse_twins(runs, table)
     return runs
 
@@ -180,7 +180,7 @@ def _refuse_unknown_regimes(table: Table) -> None:
                 )
 
 
-def _refuse_useless_options(table: Table) -> None:
+def _refuse_useless_options(table: Table, words: Sequence[str]) -> None:
     """Shared options of an objective, network or weighting have to reach some method."""
     for group in CHOICES:
         used: set[str] = {"name"}
@@ -190,6 +190,10 @@ def _refuse_useless_options(table: Table) -> None:
         for option in shared:
             if option not in used:
                 raise UserError(f"{table.path}: options: no method has {group}.{option}")
+        for word in words:
+            option = word.partition("=")[0]
+            if option.startswith(f"--{group}.") and option.split(".")[1] not in used:
+                raise UserError(f"{option}: no method of {table.path} has it")
 
 
 def _refuse_twins(runs: Sequence[PlannedRun], table: Table) -> None:

@@ -79,7 +79,7 @@ class Normals(Task):
 
     def mirror(self, target: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Left becomes right: negate x."""
-        return target * target.new_tensor([-1.0, 1.0, 1.0]).view(3, 1, 1)
+        return torch.cat((-target[:, :1], target[:, 1:]), 1)
 
     def rotate(self, target: Float[Tensor, "b 3 h w"], angle: Float[Tensor, " b"]) -> Float[Tensor, "b 3 h w"]:
         """Turn x and y, which lie in the image's plane."""

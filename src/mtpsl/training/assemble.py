@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Int
@@ -14,17 +13,16 @@ from torch import Tensor
 from mtpsl.data.augment import Augmentation
 from mtpsl.data.base import LabelledDataset
 from mtpsl.data.labels import WITH_UNLABELLED, check_ratio, label_mask, validate_for_training
-from mtpsl.data.layouts import open_layout, recognize
 from mtpsl.data.partial import PartialDataset
 from mtpsl.data.rotate import Rotation
-from mtpsl.data.scenes import ALL_TASKS, ScenesDataset
 from mtpsl.data.splits import read_split
 from mtpsl.errors import UserError
 from mtpsl.networks import NETWORKS, MultiTaskNetwork
 from mtpsl.objectives import OBJECTIVES, Objective
 from mtpsl.structures import Batch
-from mtpsl.tasks import Segmentation, Task
+from mtpsl.tasks import Task
 from mtpsl.training.config import RunConfig
+from mtpsl.training.open_data import open_split
 from mtpsl.training.settings import DataSettings
 from mtpsl.weighting import WEIGHTINGS, Weighting
 
@@ -37,47 +35,6 @@ class RunData:
     tasks: list[Task]
     train: PartialDataset
     validation: PartialDataset
-
-
-def open_split(settings: DataSettings, split: str, tasks: list[str] | None, seed: int = 0) -> LabelledDataset:
-    """One split of the data set.
-
-    Raises:
-        UserError: the data set is not there or not as described.
-    """
-    if settings.name == "scenes":
-        count = settings.scenes_train if split == settings.train_split else settings.scenes_val
-        kind: Literal["train", "val"] = "train" if split == settings.train_split else "val"
-        return ScenesDataset(count, kind, size=settings.size or (96, 128), tasks=tasks or ALL_TASKS)
-    if settings.root is None:
-        raise UserError("data.root is missing: name the folder of the data set, e.g. --data.root DATA")
-    own = {name: getattr(settings, name) for name in ("description", "classes", "label_cache")}
-    name: str = settings.name
-    if name == "auto":  # what is like no layout is read as a folder, which says best what is missing
-        name = "folder" if settings.description else recognize(settings.root) or "folder"
-    elif name not in ("packed", "folder") and recognize(settings.root) == "packed":
-        return open_converted(settings, split, tasks)
-    return open_layout(name, settings.root, split, size=settings.size, tasks=tasks, **own)
-
-
-def open_converted(settings: DataSettings, split: str, tasks: list[str] | None) -> LabelledDataset:
-    """One split of what was converted from the data set that the settings name.
-
-    Raises:
-        UserError: it was converted from another data set, or with another number of classes.
-    """
-    dataset = open_layout("packed", settings.root or "", split, size=settings.size, tasks=tasks)
-    if dataset.name != settings.name:
-        raise UserError(
-            f"{settings.root}: was converted from {dataset.name}, not from {settings.name}: give --data.name packed"
-        )
-    segmentation = dataset.tasks.get("segmentation")
-    if settings.classes and isinstance(segmentation, Segmentation) and segmentation.num_classes != settings.classes:
-        raise UserError(
-            f"{settings.root}: was converted with {segmentation.num_classes} classes, not the {settings.classes} of "
-            f"data.classes: convert again with --classes {settings.classes}"
-        )
-    return dataset
 
 
 def run_data(config: RunConfig) -> RunData:
@@ -182,6 +139,11 @@ def build_weighting(config: RunConfig, tasks: list[Task]) -> Weighting:
         raise UserError(
             "weighting gradnorm cannot see which layer tasks share last in a compiled network: name its weight with "
             "--weighting.layer, e.g. decoder.0.3.weight for segnet"
+        )
+    if config.weighting == "gradnorm" and config.objective_options.get("balance"):
+        raise UserError(
+            "weighting gradnorm sends gradients through the predictions twice, which objective.balance would count: "
+            "use one of the two"
         )
     try:
         return WEIGHTINGS[config.weighting]([task.name for task in tasks], **config.weighting_options)

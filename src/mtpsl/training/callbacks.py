@@ -45,9 +45,10 @@ class History(Callback):
         row["seconds"] = time.perf_counter() - self._start
         row |= {name: float(value) for name, value in sorted(trainer.callback_metrics.items()) if keep(name, pl_module)}
         if not math.isfinite(row["loss"]):
+            before = f"; {self.folder.checkpoint} holds the epoch before" if self.folder.checkpoint.exists() else ""
             raise UserError(
                 f"the loss is {row['loss']} after epoch {epoch}: lower --training.lr or set --training.clip, and train "
-                f"anew; {self.folder.checkpoint} holds the epoch before"
+                f"anew{before}"
             )
         self.rows.append(row)
         if trainer.is_global_zero:

@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
@@ -69,6 +70,8 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     """
     folder = RunFolder(out)
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    if main and not resume:
+        folder.check_new()
     data = run_data(config)
     torch.manual_seed(config.training.seed)
     checkpoint = folder.checkpoint if resume and folder.checkpoint.exists() else None
@@ -94,8 +97,6 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     if start:
         same = start.read_config().objective == config.objective
         load_weights(start, start.load_checkpoint(), data.tasks, network, objective if same else None)
-    if main and not resume:
-        folder.create(config, data.tasks)
     module = TrainingModule(network, objective, data.tasks, augmentation, config.training, weighting)
     history = History(
         folder,
@@ -104,6 +105,8 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
         ),
     )
     trainer = make_trainer(config, folder, [history], progress)
+    if main and not resume:
+        folder.create(config, data.tasks)
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
     if config.training.compile:
@@ -166,6 +169,7 @@ class Loaders(lightning.LightningDataModule):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
             drop_last=len(self.data.train) >= training.batch_size * trainer.world_size,
+            pin_memory=trainer.strategy.root_device.type == "cuda",
         )
 
     def val_dataloader(self) -> Any:
@@ -187,10 +191,27 @@ class Loaders(lightning.LightningDataModule):
 
 
 def make_trainer(config: RunConfig, folder: RunFolder, callbacks: list[Callback], progress: bool) -> lightning.Trainer:
-    """Lightning's trainer for a run."""
+    """Lightning's trainer for a run.
+
+    Raises:
+        UserError: this machine has no such accelerator, or not so many.
+    """
     training = config.training
     quiet_lightning()
     bar: list[Callback] = [ProgressBar()] if progress else []
+    try:
+        return lightning_trainer(config, folder, [*callbacks, LastCheckpoint(folder), *bar], progress)
+    except MisconfigurationException as error:
+        raise UserError(
+            f"training.accelerator {training.accelerator}, training.devices {training.devices}: {error}"
+        ) from error
+
+
+def lightning_trainer(
+    config: RunConfig, folder: RunFolder, callbacks: list[Callback], progress: bool
+) -> lightning.Trainer:
+    """The settings of a run as Lightning calls them."""
+    training = config.training
     return lightning.Trainer(
         accelerator=training.accelerator,
         devices=training.devices,
@@ -203,7 +224,7 @@ def make_trainer(config: RunConfig, folder: RunFolder, callbacks: list[Callback]
         accumulate_grad_batches=training.accumulate,
         use_distributed_sampler=False,
         logger=TensorBoardLogger(str(folder.path), name="", version="tensorboard"),
-        callbacks=[*callbacks, LastCheckpoint(folder), *bar],
+        callbacks=callbacks,
         enable_progress_bar=progress,
         enable_model_summary=False,
         log_every_n_steps=10,

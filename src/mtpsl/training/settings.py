@@ -89,6 +89,8 @@ class DataSettings:
                 )
             if not given and self.regime == regime:
                 raise ValueError(f"data.regime {regime} needs data.{option}: give e.g. --data.{option} {example}")
+        if self.workers < 0:
+            raise ValueError(f"data.workers should not be negative: {self.workers}")
         if self.share is not None and not 0 < self.share < 1:
             raise ValueError(f"data.share should lie between 0 and 1 (neither of them), as 0.333, not {self.share}")
 
@@ -174,6 +176,9 @@ class TrainingSettings:
         for name in ("epochs", "batch_size", "accumulate", "validate_every", "devices"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name} should be at least 1, not {getattr(self, name)}")
+        for name in ("weight_decay", "sheets"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"training.{name} should not be negative: {getattr(self, name)}")
         for name in ("lr", "clip"):
             value = getattr(self, name)
             if value is not None and not value > 0:

@@ -55,7 +55,7 @@ def normals_legend(task: Normals) -> Image.Image:
     axis = torch.linspace(-1, 1, side)
     x, y = axis[None, :].expand(side, side), -axis[:, None].expand(side, side)
     inside = x**2 + y**2 <= 1
-    ball = torch.stack([x, y, (1 - x**2 - y**2).clamp(min=0).sqrt()])[None]
+    ball = torch.stack([x, y if task.y_axis == "up" else -y, (1 - x**2 - y**2).clamp(min=0).sqrt()])[None]
     picture = as_picture(task.colorize(ball)[0].where(inside, torch.ones(())))
     words = [text("as on a ball", 14, color=GREY), text("seen from the camera", 14, color=GREY)]
     return beside([picture, under([blank(1, 2), *words], gap=2)], gap=10)

@@ -35,6 +35,10 @@ def test_results_have_the_size_of_the_networks_features(stride: int, mapping_str
     assert one(stems, torch.tensor([0, 5])).shape == (2, 24, 32 // stride, 96 // stride)
 
 
+def test_a_single_pixel_is_normalized_to_its_shift() -> None:
+    assert mapping(32)(torch.rand(2, 8, 1, 1), torch.tensor([0, 5])).isfinite().all()
+
+
 def test_a_stride_that_cannot_be_reached_is_refused() -> None:
     with pytest.raises(ValueError, match=r"stride should be a power of two up to 32 .* not 14 and 1"):
         mapping(14)

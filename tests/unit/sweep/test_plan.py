@@ -69,6 +69,12 @@ def test_shared_options_of_an_objective_reach_the_methods_that_have_them(tmp_pat
     assert "mapping_width" not in plain.objective_options
 
 
+def test_an_option_for_all_that_reaches_no_method_is_refused(tmp_path: Path):
+    options = {"data": SCENES}
+    with pytest.raises(UserError, match=r"--objective\.ramp: no method of .*mine\.yaml has it"):
+        plan(tmp_path, "--objective.ramp", "0.5", options=options, methods=["supervised"])
+
+
 def test_a_recipe_is_where_the_runs_start_from(tmp_path: Path):
     runs = plan(tmp_path, recipe="demo", options={"training": {"epochs": 1}})
     config = runs["full/cross_task/0"].config
@@ -196,7 +202,7 @@ def test_every_shipped_table_is_right_but_for_the_data(path: Path, tmp_path: Pat
     table = read_table(path.stem)
     assert path.read_text().startswith(f"# {table.title.split(',')[0] if table.sources else 'Built-in'}")
     assert f"mtpsl sweep {path.stem}" in path.read_text()
-    words = [] if path.stem == "demo" else [*folder_words(tmp_path), "--data.size", "[32,64]"]
+    words = [] if path.stem == "demo" else [*folder_words(tmp_path), "--data.size", "[32,64]", "--data.classes", "null"]
     words += ["--network.pretrained", "false"] if path.stem == "tab12" else []  # no download in a test
     runs = plan_runs(table, words)
     check_runs(runs)

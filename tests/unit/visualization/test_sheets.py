@@ -15,7 +15,7 @@ from mtpsl.structures import Batch, Output
 from mtpsl.tasks import Depth, Edges, HumanParts, Normals, Saliency, Segmentation
 from mtpsl.visualization import draw_sheet, save_sheets
 from mtpsl.visualization.grid import EMPTY, as_picture, cell_size, framed
-from mtpsl.visualization.legends import class_legend, legend
+from mtpsl.visualization.legends import class_legend, legend, normals_legend
 from mtpsl.visualization.sheets import column, score_line
 
 CELL = (32, 64)
@@ -208,3 +208,10 @@ def test_keys_become_safe_file_names(tmp_path: Path):
     assert {path.parent for path in files} == {tmp_path / "out" / "in"}
     assert sorted(tmp_path.rglob("*.png")) == sorted(files)
     assert files[0].name == "val_000_1.png"
+
+
+def test_the_ball_of_normals_has_up_where_their_y_axis_says() -> None:
+    up, down = (np.asarray(normals_legend(Normals(y_axis=axis))) for axis in ("up", "down"))
+    ball = (slice(0, 46), slice(0, 46))  # the picture; words follow to its right
+    assert not (up[ball] == down[ball]).all()
+    assert (up[ball][::-1] == down[ball]).all()

@@ -1,0 +1,80 @@
+"""The data set that a run's settings name."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Literal
+
+from mtpsl.data import DATASETS
+from mtpsl.data.base import LabelledDataset
+from mtpsl.data.layouts import open_layout, recognize
+from mtpsl.data.scenes import ALL_TASKS, ScenesDataset
+from mtpsl.errors import UserError
+from mtpsl.tasks import Segmentation
+from mtpsl.training.settings import DataSettings
+
+
+def open_split(settings: DataSettings, split: str, tasks: list[str] | None) -> LabelledDataset:
+    """One split of the data set; in place of a named layout also what `mtpsl convert` made of it.
+
+    Raises:
+        UserError: the data set is not there or not as described, or has another number of classes than it should.
+    """
+    if settings.name == "scenes":
+        return open_scenes(settings, split, tasks)
+    if settings.root is None:
+        raise UserError("data.root is missing: name the folder of the data set, e.g. --data.root DATA")
+    name: str = settings.name
+    if name == "auto":  # what is like no layout is read as a folder, which says best what is missing
+        name = "folder" if settings.description else recognize(settings.root) or "folder"
+    elif name not in ("folder", "merged") and recognize(settings.root) == "packed":
+        name = "packed"
+    own = {option: getattr(settings, option) for option in ("description", "label_cache")}
+    if name == "packed" != settings.name:  # what only concerns its source
+        own = {}
+    classes = settings.classes
+    if usual_classes(name) is not None:
+        own["classes"] = classes
+    elif classes is None and name == "packed":
+        classes = usual_classes(settings.name)
+    dataset = open_layout(name, settings.root, split, size=settings.size, tasks=tasks, **own)
+    if name == "packed" and settings.name not in ("auto", "packed", dataset.name):
+        raise UserError(
+            f"{settings.root}: was converted from {dataset.name}, not from {settings.name}: give --data.name packed"
+        )
+    segmentation = dataset.tasks.get("segmentation")
+    if classes is not None and isinstance(segmentation, Segmentation) and segmentation.num_classes != classes:
+        raise UserError(
+            f"{settings.root}: segmentation has {segmentation.num_classes} classes, not {classes}: give "
+            f"--data.classes {segmentation.num_classes}" + ", or convert the set again" * (name == "packed")
+        )
+    return dataset
+
+
+def usual_classes(layout: str) -> int | None:
+    """How many classes a layout has that offers several; None for one that does not, or is none."""
+    dataset = DATASETS.get(layout)
+    parameter = None if dataset is None else inspect.signature(dataset).parameters.get("classes")
+    return None if parameter is None else int(parameter.default)
+
+
+def open_scenes(settings: DataSettings, split: str, tasks: list[str] | None) -> LabelledDataset:
+    """One split of the built-in scenes.
+
+    Raises:
+        UserError: settings of a data set on disk, or another split.
+    """
+    for option in ("root", "description", "classes", "label_cache"):
+        if getattr(settings, option) is not None:
+            raise UserError(
+                f"data.{option} does not apply to the built-in scenes (data.name scenes): to read a data set from your "
+                "disk add --data.name auto"
+            )
+    kinds: dict[str, tuple[Literal["train", "val"], int]] = {
+        settings.val_split: ("val", settings.scenes_val),
+        settings.train_split: ("train", settings.scenes_train),
+    }
+    if split not in kinds:
+        raise UserError(f"the built-in scenes have no split {split!r}: there are {', '.join(reversed(kinds))}")
+    kind, count = kinds[split]
+    return ScenesDataset(count, kind, size=settings.size or (96, 128), tasks=tasks or ALL_TASKS)

@@ -1,0 +1,98 @@
+"""What a configuration opens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from folder_sets import write_folder_set
+from mtpsl.commands.evaluate import check_same_tasks
+from mtpsl.commands.train import from_here
+from mtpsl.data import FolderDataset, MergedDataset, PackedDataset, convert_dataset
+from mtpsl.errors import UserError
+from mtpsl.tasks import Depth, Segmentation, Task
+from mtpsl.training.config import parse_config
+from mtpsl.training.open_data import open_split
+from mtpsl.training.settings import DataSettings
+
+
+def test_the_layout_is_recognized(tmp_path: Path) -> None:
+    folder = write_folder_set(tmp_path / "set")
+    convert_dataset(folder, tmp_path / "packed", progress=False)
+    (tmp_path / "merged.yaml").write_text("size: [8, 16]\nsources: {a: {root: set}}")
+    assert isinstance(open_split(DataSettings(root=str(folder)), "train", None), FolderDataset)
+    assert isinstance(open_split(DataSettings(root=str(tmp_path / "packed")), "train", None), PackedDataset)
+    assert isinstance(open_split(DataSettings(root=str(tmp_path / "merged.yaml")), "train", None), MergedDataset)
+    (folder / "dataset.yaml").rename(tmp_path / "other.yaml")
+    settings = DataSettings(root=str(folder), description=str(tmp_path / "other.yaml"))
+    assert isinstance(open_split(settings, "train", None), FolderDataset)
+
+
+def test_what_has_no_known_layout_is_missed_as_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="absent"):
+        open_split(DataSettings(root=str(tmp_path / "absent")), "train", None)
+    with pytest.raises(UserError, match="images should lie in <split>/image"):
+        open_split(DataSettings(root=str(tmp_path)), "train", None)
+    with pytest.raises(UserError, match="name that layout, or none"):
+        open_split(DataSettings(name="packed", root=str(write_folder_set(tmp_path / "set"))), "train", None)
+
+
+def test_a_named_layout_opens_what_was_converted_from_it(tmp_path: Path) -> None:
+    for folder, shape in {"image": (4, 6, 3), "label": (4, 6), "depth": (4, 6, 1), "normal": (4, 6, 3)}.items():
+        (tmp_path / "mtan" / "val" / folder).mkdir(parents=True)
+        np.save(tmp_path / "mtan" / "val" / folder / "0.npy", np.zeros(shape))
+    packed = tmp_path / "packed"
+    convert_dataset(tmp_path / "mtan", packed, progress=False)
+    for options in ({}, {"classes": 13}):
+        dataset = open_split(DataSettings(name="nyuv2", root=str(packed), **options), "val", None)  # type: ignore[arg-type]
+        assert isinstance(dataset, PackedDataset)
+    with pytest.raises(UserError, match=r"was converted from nyuv2, not from nyud: give --data\.name packed"):
+        open_split(DataSettings(name="nyud", root=str(packed)), "val", None)
+    with pytest.raises(UserError, match=r"segmentation has 13 classes, not 40: give --data\.classes 13, or convert"):
+        open_split(DataSettings(name="nyuv2", classes=40, root=str(packed)), "val", None)
+    with pytest.raises(UserError, match="segmentation has 13 classes, not 40"):
+        open_split(DataSettings(classes=40, root=str(packed)), "val", None)
+
+
+def test_a_converted_set_has_as_many_classes_as_the_named_layout_has_by_default(tmp_path: Path) -> None:
+    for folder, shape in {"image": (4, 6, 3), "label_19": (4, 6), "depth": (4, 6, 1)}.items():
+        (tmp_path / "mtan" / "val" / folder).mkdir(parents=True)
+        np.save(tmp_path / "mtan" / "val" / folder / "0.npy", np.zeros(shape))
+    convert_dataset(tmp_path / "mtan", tmp_path / "packed", classes=19, progress=False)
+    with pytest.raises(UserError, match="segmentation has 19 classes, not 7"):
+        open_split(DataSettings(name="cityscapes_mtan", root=str(tmp_path / "packed")), "val", None)
+
+
+def test_built_in_scenes_have_no_root_and_two_splits() -> None:
+    with pytest.raises(UserError, match=r"data\.root does not apply to the built-in scenes .* add --data\.name auto"):
+        open_split(DataSettings(name="scenes", root="DATA"), "train", None)
+    with pytest.raises(UserError, match="no split 'test': there are train, val"):
+        open_split(DataSettings(name="scenes"), "test", None)
+
+
+def test_paths_of_a_run_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = parse_config(["--data.name", "pascal", "--data.root", "P", "--data.label_cache", "kept"], {})
+    data = from_here(config).data
+    assert (data.root, data.label_cache) == (str(tmp_path / "P"), str(tmp_path / "kept"))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "named"),
+    [
+        (Segmentation(num_classes=7), Segmentation(num_classes=19), "num_classes 19"),
+        (
+            Segmentation(num_classes=2, class_names=["a", "b"]),
+            Segmentation(num_classes=2, class_names=["b", "a"]),
+            "class_names",
+        ),
+        (Depth(), Depth(unit="km"), "unit 'km'"),
+        (Depth(unit="m"), Depth(unit="m", inverse=True), "inverse True"),
+    ],
+)
+def test_labels_that_mean_something_else_are_not_scored(ours: Task, theirs: Task, named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        check_same_tasks([ours], {ours.name: theirs}, "DATA")
+    check_same_tasks([ours], {ours.name: ours}, "DATA")
