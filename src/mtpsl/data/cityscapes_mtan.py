@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
-
-from mtpsl.data.arrays import read_array
-from mtpsl.data.base import StoredDataset
 from mtpsl.data.cityscapes_classes import cityscapes_classes
 from mtpsl.data.formats import DepthFormat, SegmentationFormat
 from mtpsl.data.label_format import LabelFormat
-from mtpsl.data.numbered import count_numbered, image_array
+from mtpsl.data.numbered import NumberedDataset
 from mtpsl.data.tree import need_split, select_formats, sub_folders
 
 
-class CityscapesMTAN(StoredDataset):
+class CityscapesMTAN(NumberedDataset):
     """Cityscapes in the layout of the MTAN code: `<split>/{image,depth,label_7,label_19}/{i}.npy`, i = 0, 1, ...
 
     `image` is (h, w, 3) from 0 to 1 (bytes are read as well). The labels are class indices: -1 is unlabelled, as the
@@ -66,17 +58,14 @@ class CityscapesMTAN(StoredDataset):
             "segmentation": SegmentationFormat(known.names, ignore=[-1, 255], colors=known.colors),
             "depth": DepthFormat(inverse=True, unit=""),
         }
-        super().__init__(select_formats(formats, tasks, self.name), size)
+        chosen = select_formats(formats, tasks, self.name)
         layout = "arrays should lie in <split>/image/0.npy, <split>/depth/0.npy, <split>/label_7/0.npy, ..."
         need_split(self.root, split, self.find_splits(self.root), self.name, layout)
         folder = self.root / split
         labels = folder / f"label_{classes}"
         if classes == 7 and not labels.is_dir() and (folder / "label").is_dir():
             labels = folder / "label"
-        self.folders = {"segmentation": labels, "depth": folder / "depth"}
-        count = count_numbered({"image": folder / "image", **{task: self.folders[task] for task in self.tasks}})
-        self.keys = [str(number) for number in range(count)]
-        self.available: Bool[Tensor, "n k"] = torch.ones((count, len(self.tasks)), dtype=torch.bool)
+        super().__init__(chosen, {"image": folder / "image", "segmentation": labels, "depth": folder / "depth"}, size)
 
     @classmethod
     def find_splits(cls, root: Path) -> list[str]:
@@ -88,17 +77,3 @@ class CityscapesMTAN(StoredDataset):
             and any((root / name / labels).is_dir() for labels in ("label_7", "label_19", "label"))
         ]
         return [] if any((root / name / "normal").is_dir() for name in found) else found
-
-    def image(self, index: int) -> Float[Tensor, "3 h w"]:
-        """The array of an image."""
-        return image_array(self.root / self.split / "image" / f"{index}.npy", self._image_size)
-
-    def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
-        """The array of a label."""
-        path = self.folders[task] / f"{index}.npy"
-        return read_array(path), path
-
-    @cached_property
-    def _image_size(self) -> tuple[int, int]:
-        height, width = image_array(self.root / self.split / "image" / "0.npy").shape[1:]
-        return height, width

@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mtpsl.data.arrays import read_array
+from mtpsl.data.base import StoredDataset
+from mtpsl.data.label_format import LabelFormat
 from mtpsl.errors import UserError
+
+
+class NumberedDataset(StoredDataset):
+    """A split of numbered arrays: image i and its labels are the files `i.npy` of some folders.
+
+    Args:
+        formats: what is stored for each task.
+        folders: where the arrays of `image` and of each task lie.
+        size: height and width to resize to; None keeps every image's own.
+
+    Raises:
+        UserError: a folder is missing, a number is left out, or folders have different numbers of files.
+    """
+
+    def __init__(
+        self, formats: dict[str, LabelFormat], folders: Mapping[str, Path], size: Sequence[int] | None
+    ) -> None:
+        super().__init__(formats, size)
+        self.folders = {what: folders[what] for what in ("image", *formats)}
+        count = count_numbered(self.folders)
+        self.keys = [str(number) for number in range(count)]
+        self.available: Bool[Tensor, "n k"] = torch.ones((count, len(self.tasks)), dtype=torch.bool)
+
+    def image(self, index: int) -> Float[Tensor, "3 h w"]:
+        """The array of an image."""
+        return image_array(self.folders["image"] / f"{index}.npy", self._image_size)
+
+    def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
+        """The array of a label."""
+        path = self.folders[task] / f"{index}.npy"
+        return read_array(path), path
+
+    @cached_property
+    def _image_size(self) -> tuple[int, int]:
+        height, width = image_array(self.folders["image"] / "0.npy").shape[1:]
+        return height, width
 
 
 def count_numbered(folders: Mapping[str, Path]) -> int:

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
-
-from mtpsl.data.arrays import read_array
-from mtpsl.data.base import StoredDataset
 from mtpsl.data.formats import DepthFormat, SegmentationFormat
 from mtpsl.data.label_format import LabelFormat
-from mtpsl.data.numbered import count_numbered, image_array
+from mtpsl.data.numbered import NumberedDataset
 from mtpsl.data.nyu_classes import THIRTEEN
 from mtpsl.data.resampled_normals import ResampledNormalsFormat
 from mtpsl.data.tree import need_split, need_task_folder, select_formats, sub_folders
@@ -24,7 +16,7 @@ from mtpsl.data.tree import need_split, need_task_folder, select_formats, sub_fo
 FOLDERS = {"segmentation": "label", "depth": "depth", "normals": "normal"}
 
 
-class NYUv2(StoredDataset):
+class NYUv2(NumberedDataset):
     """NYU-v2 in the layout of the MTAN code: `<split>/{image,label,depth,normal}/{i}.npy`, i = 0, 1, ...
 
     `image` is (h, w, 3) from 0 to 1 (bytes are read as well). `label` holds the 13 classes, -1 where unlabelled (255 in
@@ -58,7 +50,7 @@ class NYUv2(StoredDataset):
         tasks: Sequence[str] | None = None,
     ) -> None:
         self.root, self.split, self.name = Path(root), split, "nyuv2"
-        self.folder = self.root / split
+        folder = self.root / split
         every: dict[str, LabelFormat] = {
             "segmentation": SegmentationFormat(THIRTEEN, ignore=[-1, 255]),
             "depth": DepthFormat(),
@@ -68,14 +60,12 @@ class NYUv2(StoredDataset):
         layout = "arrays should lie in <split>/image/0.npy, <split>/label/0.npy, <split>/depth/0.npy, ..."
         need_split(self.root, split, self.find_splits(self.root), self.name, layout)
         if tasks is None:
-            formats = {task: one for task, one in every.items() if (self.folder / FOLDERS[task]).is_dir()}
+            formats = {task: one for task, one in every.items() if (folder / FOLDERS[task]).is_dir()}
         for task in formats:
-            need_task_folder(self.folder / FOLDERS[task], task, [*formats], "unpack the archive again")
-        super().__init__(formats, size)
-        folders = {task: self.folder / FOLDERS[task] for task in self.tasks}
-        count = count_numbered({"image": self.folder / "image", **folders})
-        self.keys = [str(number) for number in range(count)]
-        self.available: Bool[Tensor, "n k"] = torch.ones((count, len(self.tasks)), dtype=torch.bool)
+            need_task_folder(folder / FOLDERS[task], task, [*formats], "unpack the archive again")
+        super().__init__(
+            formats, {"image": folder / "image", **{task: folder / FOLDERS[task] for task in formats}}, size
+        )
 
     @classmethod
     def find_splits(cls, root: Path) -> list[str]:
@@ -84,20 +74,6 @@ class NYUv2(StoredDataset):
         Without `normal`, this layout cannot be told from that of Cityscapes with a folder `label`.
         """
         return [name for name in sub_folders(root) if _is_split(root / name)]
-
-    def image(self, index: int) -> Float[Tensor, "3 h w"]:
-        """The array of an image."""
-        return image_array(self.folder / "image" / f"{index}.npy", self._image_size)
-
-    def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
-        """The array of a label."""
-        path = self.folder / FOLDERS[task] / f"{index}.npy"
-        return read_array(path), path
-
-    @cached_property
-    def _image_size(self) -> tuple[int, int]:
-        height, width = image_array(self.folder / "image" / "0.npy").shape[1:]
-        return height, width
 
 
 def _is_split(folder: Path) -> bool:

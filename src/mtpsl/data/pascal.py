@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +17,7 @@ from mtpsl.data.base import StoredDataset
 from mtpsl.data.derived import DerivedLabels, Plane
 from mtpsl.data.formats import EdgesFormat, HumanPartsFormat, SaliencyFormat, SegmentationFormat
 from mtpsl.data.label_format import LabelFormat
-from mtpsl.data.nyud import read_ids
+from mtpsl.data.listed import find_first, read_ids
 from mtpsl.data.pascal_classes import VOC_NAMES, voc_colors
 from mtpsl.data.pascal_labels import context_edges, human_parts, normals_known
 from mtpsl.data.resampled_normals import ResampledNormalsFormat
@@ -144,26 +143,6 @@ class PascalContext(StoredDataset):
 
     def _listed(self, folders: Sequence[str], suffix: str) -> dict[str, Path]:
         return find_first([self.root / folder for folder in folders], suffix, self.keys, self.list)
-
-
-def find_first(folders: Sequence[Path], suffix: str, ids: Sequence[str], listed: Path) -> dict[str, Path]:
-    """The file of each listed id in the first folder that has one; no file is opened.
-
-    Raises:
-        UserError: an id has none.
-    """
-    names = {folder: {*os.listdir(folder)} if folder.is_dir() else set() for folder in folders}
-    found = {
-        key: folder / (key + suffix) for folder in reversed(folders) for key in ids if key + suffix in names[folder]
-    }
-    missing = [key for key in ids if key not in found]
-    if missing:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        nor = "".join(f" nor in {folder}" for folder in folders[1:])
-        raise UserError(
-            f"{folders[0]}: there is no {missing[0]}{suffix}{more}{nor}, which {listed} lists: unpack the archive again"
-        )
-    return {key: found[key] for key in ids}
 
 
 def needed_folders(task: str) -> list[str]:
