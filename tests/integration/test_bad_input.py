@@ -148,6 +148,10 @@ def test_broken_data(name: str, data: Path, capsys: pytest.CaptureFixture[str]) 
         (["--objective.task_weights", "{depth: -3}"], "weight of task depth should not be negative"),
         (["--objective.balance", "true", "--weighting", "gradnorm"], "use one of the two"),
         (["--data.name", "scenes"], "--data.name auto"),
+        (["--tasks", "depth"], "--tasks should be a list such as [a,b], not depth"),
+        (["--data.size", "64"], "--data.size should be two whole numbers such as [96,128], not 64"),
+        (["--data.regime", "two"], "--data.regime should be full, one, random, ratio, semi or file, not two"),
+        (["--training.clip", "often"], "--training.clip should be a number, not often"),
     ],
 )
 def test_wrong_options(words: list[str], named: str, data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,7 @@ def check(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--label_cache", type=Path | None, default=None, help="folder for labels computed from .mat files (pascal)"
     )
-    parser.add_argument("--json", type=bool, default=False, help="print JSON instead of tables")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     values = parse(parser, arguments)
 
     from rich.console import Console

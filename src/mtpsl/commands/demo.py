@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +33,7 @@ def demo(arguments: Sequence[str]) -> None:
     from mtpsl.evaluation.compare import compare
     from mtpsl.evaluation.tables import print_table
     from mtpsl.training.config import parse_config, read_yaml
-    from mtpsl.training.folder import RunFolder
+    from mtpsl.training.folder import RunFolder, finished
     from mtpsl.training.run import train
 
     console = Console()
@@ -78,11 +77,3 @@ def check_same(folder: RunFolder, wanted: Mapping[str, int | None]) -> None:
             raise UserError(
                 f"{folder.path} was begun with {name} {getattr(training, name)}, not {value}: choose another --out"
             )
-
-
-def finished(folder: RunFolder) -> bool:
-    """Whether a run has the scores of its last epoch."""
-    try:
-        return bool(json.loads(folder.scores.read_text(encoding="utf-8"))["run"]["complete"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False

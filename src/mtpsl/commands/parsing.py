@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import jsonargparse
 
 from mtpsl.errors import UserError
+from mtpsl.wording import parsing_message
 
 
 def make_parser(command: str, description: str) -> jsonargparse.ArgumentParser:
@@ -23,4 +24,4 @@ def parse(parser: jsonargparse.ArgumentParser, arguments: Sequence[str]) -> json
     try:
         return parser.parse_args(list(arguments))
     except jsonargparse.ArgumentError as error:
-        raise UserError(f"{' '.join(str(error).split())} (`{parser.prog} --help` lists all)") from error
+        raise UserError(f"{parsing_message(error)} (`{parser.prog} --help` lists all)") from error

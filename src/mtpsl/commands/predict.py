@@ -13,12 +13,15 @@ def predict(arguments: Sequence[str]) -> None:
     parser = make_parser(
         "predict",
         "Apply a trained network to pictures of any size. Writes raw files that a program can read "
-        "(DIR/<task>/<picture>.png or .npy) and one colour sheet per picture (DIR/sheets/<picture>.png).",
+        "(DIR/<task>/<picture>.png or .npy) and one colour sheet per picture (DIR/sheets/<picture>.png). Pictures are "
+        "seen at the size of training, and results brought back to theirs; depth is as if the picture had been taken "
+        "with the field of view of the training pictures: with a focal length (in shorter sides) f times theirs, the "
+        "true depth is f times the predicted one.",
     )
     parser.add_argument("run", type=Path, help="a run folder")
     parser.add_argument("pictures", type=Path, nargs="+", help="picture files, or a folder of pictures")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
-    parser.add_argument("--overwrite", type=bool, default=False, help="write into a folder that holds files")
+    parser.add_argument("--overwrite", action="store_true", help="write into a folder that holds files")
     values = parse(parser, arguments)
 
     from mtpsl.commands.device import best_device

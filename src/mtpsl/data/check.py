@@ -147,7 +147,10 @@ class _SplitChecker:
             report.notes += [f"{where}: {note}" for note in total.notes(task)]
         unlabelled = int((~available.any(1)).sum())
         if unlabelled:
-            report.notes.append(f"{self.name}: {unlabelled} of {images} images have no label of any task")
+            report.notes.append(
+                f"{self.name}: {unlabelled} of {images} images have no label of any task: "
+                "training on them wants --data.unlabelled skip or keep"
+            )
         if len(self.sizes) > 1 and self.dataset.size is None:
             report.notes.append(f"{self.name}: images of {len(self.sizes)} sizes: train with a size to resize to")
         published = self.dataset.published.get(self.name)

@@ -47,7 +47,7 @@ def read_description(path: str | Path) -> Description:
     if not path.is_file():
         from mtpsl.data.layouts import other_layout  # it imports the registry, which imports this file
 
-        cure = other_layout(path.parent, "folder")
+        cure = other_layout(path.parent, "folder") if path.name == "dataset.yaml" else ""
         raise UserError(
             f"{path}: no such description: "
             + (cure or "write one (name, and tasks with classes, scale, ...) or give its path")

@@ -23,7 +23,9 @@ FOREIGN_SUFFIXES |= {*IMAGE_SUFFIXES, *ARRAY_SUFFIXES, ".pt", ".pth"}
 
 
 class FolderDataset(StoredDataset):
-    """One split of folders of images and labels that a dataset.yaml describes; no file, no label.
+    """Folders of images and labels that a dataset.yaml describes.
+
+    Where there is no file, there is no label.
 
     Args:
         root: the data set's folder.

@@ -141,8 +141,8 @@ def validate_for_training(
     if bare and not allow_unlabelled:
         more = f" (and {len(bare) - 1} more)" if len(bare) > 1 else ""
         raise UserError(
-            f"image {bare[0]!r}{more} has no label of {', '.join(task_names)}: add one, remove the image, "
-            "or allow images without labels"
+            f"image {bare[0]!r}{more} has no label of {', '.join(task_names)}: add one, pass over such images with "
+            "--data.unlabelled skip, or let them stay (for semi_supervised) with --data.unlabelled keep"
         )
 
 

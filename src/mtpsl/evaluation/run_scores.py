@@ -33,7 +33,8 @@ class Setting:
 
     def __str__(self) -> str:
         height, width = self.image_size
-        return f"{self.data} ({self.split}), {self.network}, {height} x {width}, {self.epochs} epochs"
+        epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
+        return f"{self.data} ({self.split}), {self.network}, {height} x {width}, {epochs}"
 
 
 @dataclass(frozen=True)

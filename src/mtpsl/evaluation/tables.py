@@ -77,7 +77,10 @@ def _methods_down(block: Block) -> Table:
     table = Table(title=Text(heading(block)), title_justify="left", box=box.SIMPLE_HEAD)
     for index, head in enumerate(heads_of(block)):
         names = index < 2
-        table.add_column(Text(head), justify="left" if names else "right", no_wrap=names, overflow="fold")
+        longest = max(map(len, head.split()), default=0)  # only between words is a head broken
+        table.add_column(
+            Text(head), justify="left" if names else "right", no_wrap=names, overflow="fold", min_width=longest
+        )
     for index, (row, cells) in enumerate(zip(block.rows, cells_of(block), strict=True)):
         if index and row.regime != block.rows[index - 1].regime:
             table.add_section()

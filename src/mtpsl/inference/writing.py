@@ -55,7 +55,7 @@ def prepare_folder(out: Path, overwrite: bool) -> None:
     except OSError as error:
         raise UserError(f"{out}: this folder cannot be made ({error.strerror})") from error
     if used and not overwrite:
-        raise UserError(f"{out}: this folder is not empty: choose another one, or ask to overwrite")
+        raise UserError(f"{out}: this folder is not empty: choose another one, or write into it with --overwrite")
 
 
 def write_prediction(task: Task, prediction: Tensor, out: Path, name: str) -> Path:

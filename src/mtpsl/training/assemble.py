@@ -42,7 +42,8 @@ def run_data(config: RunConfig) -> RunData:
 
     The label regime chooses among all tasks of the data set (`data.tasks`), so that runs for one, some or all of them
     see the same labels; what remains is restricted to the run's tasks and to images with a label for one of them.
-    The regimes `semi` and `file` may leave an image without any label: it stays, for objectives that learn from such.
+    The regimes `semi` and `file` may leave an image without any label: it stays, for objectives that learn from such,
+    as it does with `data.unlabelled keep`.
 
     Raises:
         UserError: a task without labels, an image without any, unknown tasks.
@@ -55,12 +56,14 @@ def run_data(config: RunConfig) -> RunData:
         if name not in source.tasks:
             raise UserError(f"task {name!r} is not in the data set: choose from {', '.join(source.tasks)}")
     chosen = torch.arange(len(source.keys))
+    if settings.unlabelled == "skip":
+        chosen = chosen[source.available.any(1)]
     if settings.limit is not None:
-        if not 0 < settings.limit <= len(source.keys):
-            raise UserError(f"data.limit should be between 1 and {len(source.keys)} (all images), not {settings.limit}")
-        order = torch.randperm(len(source.keys), generator=torch.Generator().manual_seed(label_seed))
-        chosen = order[: settings.limit].sort().values
-    keep_unlabelled = settings.regime in WITH_UNLABELLED
+        if not 0 < settings.limit <= len(chosen):
+            raise UserError(f"data.limit should be between 1 and {len(chosen)} (all images), not {settings.limit}")
+        order = torch.randperm(len(chosen), generator=torch.Generator().manual_seed(label_seed))
+        chosen = chosen[order[: settings.limit].sort().values]
+    keep_unlabelled = settings.regime in WITH_UNLABELLED or settings.unlabelled == "keep"
     keys = [source.keys[i] for i in chosen.tolist()]
     validate_for_training(source.available[chosen], keys, list(source.tasks), allow_unlabelled=keep_unlabelled)
     mask = torch.zeros_like(source.available)

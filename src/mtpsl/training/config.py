@@ -16,6 +16,7 @@ from mtpsl.networks import NETWORKS
 from mtpsl.objectives import OBJECTIVES
 from mtpsl.training.settings import DataSettings, TrainingSettings, names
 from mtpsl.weighting import WEIGHTINGS
+from mtpsl.wording import parsing_message
 
 CHOICES: dict[str, tuple[Mapping[str, type], str, set[str]]] = {
     "network": (NETWORKS, "segnet", {"out_channels", "in_channels"}),
@@ -86,7 +87,8 @@ def parse_config(arguments: Sequence[str], stored: Mapping[str, Any], *, prog: s
         groups = {key: dict(vars(values[key])) for key in ("data", "training", *CHOICES)}
         data, training = DataSettings(**groups["data"]), TrainingSettings(**groups["training"])
     except (jsonargparse.ArgumentError, ValueError, TypeError) as error:
-        raise UserError(readable(error)) from error
+        more = f" (`{prog} --help` lists all)" if "unrecognized" in str(error) else ""
+        raise UserError(f"{parsing_message(error)}{more}") from error
     for group in CHOICES:
         groups[group].pop("name")
     return RunConfig(
@@ -144,7 +146,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no such file") from error
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not a readable YAML file ({readable(error)})") from error
+        raise UserError(f"{path}: not a readable YAML file ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: should hold options as `group: {{option: value}}`, not {type(content).__name__}")
     return content
@@ -174,8 +176,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     return list(value) if isinstance(value, list | tuple) else value
-
-
-def readable(error: Exception) -> str:
-    """An error's message on one line."""
-    return " ".join(str(error).split())

@@ -160,6 +160,14 @@ class RunFolder:
         write_text(self.scores, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def finished(folder: RunFolder) -> bool:
+    """Whether a run has the scores of its last epoch."""
+    try:
+        return bool(json.loads(folder.scores.read_text(encoding="utf-8"))["run"]["complete"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def environment(config: RunConfig) -> dict[str, Any]:
     """Versions, commit, hardware and seed."""
     packages = ("mtpsl", "torch", "torchvision", "timm", "lightning", "torchmetrics", "numpy")

@@ -33,6 +33,8 @@ class DataSettings:
         labels: list of the labels that may be used: .csv, .yaml, or a published .pth or .npy (regime `file`).
         label_seed: seed of the regime; by default the run's seed.
         tasks: the tasks among which the regime chooses; by default all of the data set.
+        unlabelled: what to do where a training image has no label of any task: `refuse` (it may be a mistake), `skip`
+            the image, or `keep` it for objectives that learn from such (`semi_supervised`).
         train_split: name of the training split.
         val_split: name of the split that scores are computed on.
         limit: use only this many training images (drawn by `label_seed`).
@@ -67,6 +69,7 @@ class DataSettings:
     labels: str | None = None
     label_seed: int | None = None
     tasks: list[str] | None = None
+    unlabelled: Literal["refuse", "skip", "keep"] = "refuse"
     train_split: str = "train"
     val_split: str = "val"
     limit: int | None = None

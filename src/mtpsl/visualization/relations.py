@@ -51,5 +51,5 @@ def draw_relations(
     axes.set_ylabel("prediction of")
     axes.set_title(title, size=10)
     axes.spines[:].set_visible(False)
-    figure.colorbar(image, ax=axes, shrink=0.8, label="gain: how much nearer its own image's label is")
+    figure.colorbar(image, ax=axes, shrink=0.8, label="gain")
     write_atomically(path, figure.savefig)

@@ -81,7 +81,7 @@ def test_the_report_can_be_printed_and_stored(root):
     text = printed(report)
     for part in (
         "[small]",
-        "looks like folder: One split of folders",
+        "looks like folder: Folders of images and labels",
         "train",
         "10 of",
         "8x12",

@@ -108,7 +108,7 @@ def test_overwriting_replaces_results_and_keeps_other_files(tmp_path: Path):
     before = np.load(out / "depth/a.npy")
     (out / "mine.txt").write_text("keep")
     picture(tmp_path / "a.png", seed=1)
-    with pytest.raises(UserError, match="not empty: choose another one, or ask to overwrite"):
+    with pytest.raises(UserError, match="not empty: choose another one, or write into it with --overwrite"):
         run(tmp_path / "a.png", out)
     assert np.array_equal(np.load(out / "depth/a.npy"), before)
     run(tmp_path / "a.png", out, overwrite=True)

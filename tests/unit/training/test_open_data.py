@@ -13,6 +13,7 @@ from mtpsl.commands.train import from_here
 from mtpsl.data import FolderDataset, MergedDataset, PackedDataset, convert_dataset
 from mtpsl.errors import UserError
 from mtpsl.tasks import Depth, Segmentation, Task
+from mtpsl.training.assemble import run_data
 from mtpsl.training.config import parse_config
 from mtpsl.training.open_data import open_split
 from mtpsl.training.settings import DataSettings
@@ -96,3 +97,21 @@ def test_labels_that_mean_something_else_are_not_scored(ours: Task, theirs: Task
     with pytest.raises(UserError, match=named):
         check_same_tasks([ours], {ours.name: theirs}, "DATA")
     check_same_tasks([ours], {ours.name: ours}, "DATA")
+
+
+def test_images_without_any_label_are_refused_left_out_or_kept(tmp_path: Path) -> None:
+    folder = write_folder_set(tmp_path / "set")
+    for task in ("segmentation", "depth", "normals", "edges"):
+        for label in (folder / "train" / task).glob("000.*"):
+            label.unlink()
+    settings = {"data.root": str(folder), "data.size": "[32,64]"}
+    words = [word for name, value in settings.items() for word in (f"--{name}", value)]
+    with pytest.raises(UserError, match=r"image '000' has no label of .* --data\.unlabelled skip, .* keep"):
+        run_data(parse_config(words, {}))
+    kept = run_data(parse_config([*words, "--data.unlabelled", "keep"], {})).train.keys
+    left = run_data(parse_config([*words, "--data.unlabelled", "skip", "--data.limit", "2"], {})).train.keys
+    assert "000" in kept
+    assert len(left) == 2
+    assert "000" not in left
+    with pytest.raises(UserError, match=r"data\.limit should be between 1 and 3"):
+        run_data(parse_config([*words, "--data.unlabelled", "skip", "--data.limit", "4"], {}))
