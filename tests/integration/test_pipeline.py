@@ -160,6 +160,7 @@ def test_counts_of_other_labels_are_not_taken_up(run: Path, data: Path, monkeypa
     [
         (["--batch_size", "-1"], "--batch_size should be at least 1"),
         (["--tolerance", "7"], "--tolerance"),
+        (["--sheets", "-1"], "--sheets should not be negative"),
         (["--nms", "maybe"], "nms"),
     ],
 )

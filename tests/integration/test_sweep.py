@@ -56,7 +56,7 @@ def test_a_sweep_trains_what_is_missing_and_shows_what_there_is(
     assert "one/diverges/0: exit status 2: the loss is" in printed.err
     assert "INCOMPLETE: 1 of 2 runs are done; missing: one/diverges/0" in printed.out
     shown = (out / "table.md").read_text()
-    assert "### Tiny (incomplete): scenes (val), segnet, 32 x 32, 1 epochs: segmentation, depth" in shown
+    assert "### Tiny (incomplete): scenes (val), segnet, 32 x 32, 1 epoch: segmentation, depth" in shown
     assert "| 69.50 |" in shown  # published for supervised with one label per image
     assert "published" in (out / "table.csv").read_text().splitlines()[0]
     assert json.loads((out / "table.json").read_text())["blocks"][0]["title"] == "Tiny (incomplete)"

@@ -27,7 +27,9 @@ def evaluate(arguments: Sequence[str]) -> None:
     parser.add_argument("--data.root", type=str | None, default=None, help="where the data set lies now")
     parser.add_argument("--split", type=str | None, default=None, help="split to score; by default the run's")
     parser.add_argument("--batch_size", type=int | None, default=None, help="images at a time; by default the run's")
-    parser.add_argument("--sheets", type=int, default=0, help="draw this many images into RUN/pictures")
+    parser.add_argument(
+        "--sheets", type=int, default=0, help="draw so many images, at even distances, into RUN/pictures"
+    )
     parser.add_argument(
         "--json", type=Path | None, default=None, help="also write the scores, of any split, to this file"
     )
@@ -66,6 +68,8 @@ def evaluate(arguments: Sequence[str]) -> None:
         check_writable(values.json, "--json")
     if values.batch_size is not None and values.batch_size < 1:
         raise UserError(f"--batch_size should be at least 1, not {values.batch_size}")
+    if values.sheets < 0:
+        raise UserError(f"--sheets should not be negative: {values.sheets}")
     run = load_run(values.run)
     chosen = {name: values[name] for name in ("nms", "tolerance", "absent") if values[name] is not None}
     tasks = with_metric_options(run.tasks, chosen)
@@ -96,9 +100,9 @@ def evaluate(arguments: Sequence[str]) -> None:
     )
     done = kept.take_up(evaluator, len(dataset))
 
-    def loader(first: int) -> Any:
+    def loader(some: PartialDataset) -> Any:
         return make_loader(
-            dataset.subset(range(first, len(dataset))),
+            some,
             {task.name: task.target_spec for task in tasks},
             batch_size=batch_size,
             shuffle=False,
@@ -107,7 +111,10 @@ def evaluate(arguments: Sequence[str]) -> None:
 
     def counting() -> Any:
         seen = done
-        for batch in bar(loader(done), f"scoring {split}" + f", from image {done + 1}" * bool(done)):
+        for batch in bar(
+            loader(dataset.subset(range(done, len(dataset)))),
+            f"scoring {split}" + f", from image {done + 1}" * bool(done),
+        ):
             if seen > done:
                 kept.keep(evaluator, seen)
             yield batch
@@ -124,7 +131,9 @@ def evaluate(arguments: Sequence[str]) -> None:
         )
     kept.remove()
     if values.sheets:
-        save_sheets(network, tasks, loader(0), run.folder.path / "pictures", limit=values.sheets)
+        save_sheets(
+            network, tasks, loader(dataset.spread(values.sheets)), run.folder.path / "pictures", limit=values.sheets
+        )
     how = "".join(f", {name} {value}" for name, value in chosen.items())
     print_scores(scores, f"{values.run}, {split}, {len(dataset)} images, epoch {run.epoch}{how}")
     if chosen and split == settings.val_split:

@@ -64,6 +64,11 @@ class PartialDataset(Dataset[Sample]):
         part._rows = [self._rows[index] for index in indices]
         return part
 
+    def spread(self, count: int) -> PartialDataset:
+        """At most `count` images, at even distances: neighbours are often alike, and merged sources lie one by one."""
+        count = min(count, len(self))
+        return self.subset([place * len(self) // count for place in range(count)])
+
     def preload(self) -> int:
         """Read every image now, so that a broken file shows before training; the bytes of the cache."""
         for index in range(len(self)):

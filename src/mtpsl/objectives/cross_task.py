@@ -33,8 +33,8 @@ class CrossTaskConsistency(JointSpace):
         weight: weight of the whole term (the authors: 2 on NYU-v2, 1 on Cityscapes).
         regularizer: weight of the distance between mapped maps and image features (the authors: 0.5); 0 is "w/o reg".
         views: 2 compares predictions for a second random crop of the image, run through the network together with the
-            first (the authors' code, and what made it gain in benchmarks/partial_labels.md); 1 those for the image
-            itself (the formula), at three quarters of the cost.
+            first (the authors' code; norms then see twice the images, which alone gained in
+            benchmarks/partial_labels.md); 1 those for the image itself (the formula), at three quarters of the cost.
         conditional: condition the mapping on the pair; without it one mapping serves all pairs ("w/o cond").
         reduction: `mean` divides by the number of labelled and unlabelled tasks (the paper); `sum` does not (its code).
         ramp: share of the training over which the weight rises linearly from 0; a full weight from the start slows

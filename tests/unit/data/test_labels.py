@@ -344,6 +344,13 @@ def test_a_subset_keeps_rows_together():
     assert [(part[i].key, *part[i].targets) for i in range(len(part))] == [("image2", "normals"), ("image3", "edges")]
 
 
+def test_a_few_images_come_from_everywhere():
+    dataset = Memory()
+    partial = PartialDataset(dataset, dataset.available)
+    assert partial.spread(2).keys == ["image0", "image2"]
+    assert partial.spread(9).keys == partial.keys
+
+
 def test_a_mask_has_to_fit_the_data_set():
     dataset = Memory()
     with pytest.raises(ValueError, match=r"shape \(4, 4\), not torch.bool of shape \(4, 3\)"):
