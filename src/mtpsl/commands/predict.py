@@ -19,7 +19,12 @@ def predict(arguments: Sequence[str]) -> None:
         "true depth is f times the predicted one.",
     )
     parser.add_argument("run", type=Path, help="a run folder")
-    parser.add_argument("pictures", type=Path, nargs="+", help="picture files, or a folder of pictures")
+    parser.add_argument(
+        "pictures",
+        type=Path,
+        nargs="+",
+        help="picture files, or a folder: all .png, .jpg, .bmp, .webp and .tif below it",
+    )
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
     parser.add_argument("--overwrite", action="store_true", help="write into a folder that holds files")
     values = parse(parser, arguments)
