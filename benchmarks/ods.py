@@ -10,8 +10,8 @@ The plain way, written here only for the comparison, thins every map with scikit
 ours), lists the pairs within the distance by KD-tree and calls scipy's matching on each map; `--plain` says for how
 many images, so its odsF is that of other images.
 
-Measured on two x86 cores at 2.5 GHz with nothing else running (peak 234 GFLOP/s), commit f03968c. Seconds per 100
-images, 99 thresholds, 32 images (the plain way: one) at 96x128 and 8 at 375x500:
+Measured on two x86 cores at 2.5 GHz with hardly anything else running (peak 234 GFLOP/s), commit f03968c. Seconds per
+100 images, 99 thresholds, 32 images (the plain way: one) at 96x128 and 8 at 375x500:
 
       96x128 soft     plain           67.6 s
       96x128 soft     1 worker(s)      3.0 s

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtpsl.commands.parsing import make_parser, parse
+from mtpsl.commands.parsing import DATA_OPTIONS, add_data_options, make_parser, parse
 from mtpsl.errors import UserError
 
 
@@ -18,15 +18,7 @@ def check(arguments: Sequence[str]) -> None:
         "and what is wrong.",
     )
     parser.add_argument("data", type=Path, help="the folder of the data set")
-    parser.add_argument("--name", type=str | None, default=None, help="its layout; recognized by itself")
-    parser.add_argument(
-        "--classes", type=int | None, default=None, help="number of segmentation classes, for layouts with several"
-    )
-    parser.add_argument("--description", type=Path | None, default=None, help="its dataset.yaml, if it lies elsewhere")
-    parser.add_argument("--tasks", type=list[str] | None, default=None, help="the tasks to read; by default all")
-    parser.add_argument(
-        "--label_cache", type=Path | None, default=None, help="folder for labels computed from .mat files (pascal)"
-    )
+    add_data_options(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     values = parse(parser, arguments)
 
@@ -34,14 +26,7 @@ def check(arguments: Sequence[str]) -> None:
 
     from mtpsl.data.check import check_dataset
 
-    report = check_dataset(
-        values.data,
-        values.description,
-        name=values.name,
-        classes=values.classes,
-        tasks=values.tasks,
-        label_cache=values.label_cache,
-    )
+    report = check_dataset(values.data, **{option: values[option] for option in DATA_OPTIONS})
     if values.json:
         print(json.dumps(report.to_dict(), indent=2))
     else:

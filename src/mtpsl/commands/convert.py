@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from mtpsl.commands.parsing import make_parser, parse
+from mtpsl.commands.parsing import DATA_OPTIONS, add_data_options, make_parser, parse
 
 
 def convert(arguments: Sequence[str]) -> None:
@@ -24,18 +24,10 @@ def convert(arguments: Sequence[str]) -> None:
         default="packed",
         help="packed: one memory-mapped file per split; folder: a PNG or npy file per image and label",
     )
-    parser.add_argument("--name", type=str | None, default=None, help="the source's layout; recognized by itself")
-    parser.add_argument("--description", type=Path | None, default=None, help="its dataset.yaml, if it lies elsewhere")
+    add_data_options(parser)
     parser.add_argument("--splits", type=list[str] | None, default=None, help="the splits to convert; by default all")
     parser.add_argument(
         "--size", type=tuple[int, int] | None, default=None, help="height and width to resize to, e.g. [288,384]"
-    )
-    parser.add_argument("--tasks", type=list[str] | None, default=None, help="the tasks to convert; by default all")
-    parser.add_argument(
-        "--classes", type=int | None, default=None, help="number of segmentation classes, for layouts with several"
-    )
-    parser.add_argument(
-        "--label_cache", type=Path | None, default=None, help="folder for labels computed from .mat files (pascal)"
     )
     parser.add_argument(
         "--force", action="store_true", help="replace what was converted from another or since changed source"
@@ -48,14 +40,10 @@ def convert(arguments: Sequence[str]) -> None:
         values.source,
         values.out,
         to=values.to,
-        name=values.name,
-        description=values.description,
         splits=values.splits,
         size=values.size,
-        tasks=values.tasks,
-        classes=values.classes,
-        label_cache=values.label_cache,
         force=values.force,
+        **{option: values[option] for option in DATA_OPTIONS},
     )
     images = ", ".join(f"{count} {split}" for split, count in counts.items())
     print(f"{values.out}: {images} images; next: mtpsl train --data.root {values.out}")

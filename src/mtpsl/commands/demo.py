@@ -24,7 +24,7 @@ def demo(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="the folder for both runs")
     parser.add_argument("--epochs", type=int | None, default=None, help="passes over the images; more takes longer")
-    parser.add_argument("--seed", type=int | None, default=None, help="seed of weights, labels and order; 0 at first")
+    parser.add_argument("--seed", type=int | None, default=None, help="seed of weights, labels and order (default 0)")
     values = parse(parser, arguments)
 
     from rich.console import Console
@@ -33,7 +33,7 @@ def demo(arguments: Sequence[str]) -> None:
     from mtpsl.evaluation.compare import compare
     from mtpsl.evaluation.tables import print_table
     from mtpsl.training.config import parse_config, read_yaml
-    from mtpsl.training.folder import RunFolder, finished
+    from mtpsl.training.folder import RunFolder
     from mtpsl.training.run import train
 
     console = Console()
@@ -41,7 +41,7 @@ def demo(arguments: Sequence[str]) -> None:
     for method in METHODS:
         folder = RunFolder(values.out / method)
         check_same(folder, {"epochs": values.epochs, "seed": values.seed})
-        if finished(folder):
+        if folder.finished():
             console.print(f"{method}: done before, in {folder.path}")
             continue
         resume = folder.config.is_file()

@@ -60,7 +60,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     from mtpsl.files import check_writable, write_text
     from mtpsl.tasks import describe_task
     from mtpsl.training.assemble import check_image_size
-    from mtpsl.training.open_data import open_split
+    from mtpsl.training.open_data import check_same_tasks, open_split
     from mtpsl.training.run import load_run
     from mtpsl.visualization.sheets import save_sheets
 
@@ -138,22 +138,6 @@ def evaluate(arguments: Sequence[str]) -> None:
     print_scores(scores, f"{values.run}, {split}, {len(dataset)} images, epoch {run.epoch}{how}")
     if chosen and split == settings.val_split:
         print("scores.json keeps the scores of the run's own metric options (--json FILE writes these)")
-
-
-def check_same_tasks(tasks: list[Task], data: Mapping[str, Task], root: str | None) -> None:
-    """Refuse labels that mean something else than those that a network was trained on.
-
-    Raises:
-        UserError: other classes, another unit, inverse depth for depth, or the reverse.
-    """
-    for task in tasks:
-        ours, theirs = task.options(), data[task.name].options()
-        for option in ("num_classes", "class_names", "unit", "inverse"):
-            if ours.get(option) != theirs.get(option):
-                raise UserError(
-                    f"{root}: {task.name} has {option} {theirs.get(option)!r}, but the network was trained with "
-                    f"{ours.get(option)!r}: give data with the same labels"
-                )
 
 
 def with_metric_options(tasks: list[Task], chosen: Mapping[str, object]) -> list[Task]:

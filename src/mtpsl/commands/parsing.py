@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import jsonargparse
 
 from mtpsl.errors import UserError
 from mtpsl.wording import parsing_message
 
+DATA_OPTIONS = ("name", "description", "tasks", "classes", "label_cache")
+
 
 def make_parser(command: str, description: str) -> jsonargparse.ArgumentParser:
     """A parser whose errors become one-line user errors (`parse`)."""
     return jsonargparse.ArgumentParser(prog=f"mtpsl {command}", description=description, exit_on_error=False)
+
+
+def add_data_options(parser: jsonargparse.ArgumentParser) -> None:
+    """What can be said of a data set on disk that a command reads: `DATA_OPTIONS`."""
+    parser.add_argument("--name", type=str | None, default=None, help="its layout; recognized by itself")
+    parser.add_argument("--description", type=Path | None, default=None, help="its dataset.yaml, if it lies elsewhere")
+    parser.add_argument("--tasks", type=list[str] | None, default=None, help="the tasks to read; by default all")
+    parser.add_argument(
+        "--classes", type=int | None, default=None, help="number of segmentation classes, for layouts with several"
+    )
+    parser.add_argument(
+        "--label_cache", type=Path | None, default=None, help="folder for labels computed from .mat files (pascal)"
+    )
 
 
 def parse(parser: jsonargparse.ArgumentParser, arguments: Sequence[str]) -> jsonargparse.Namespace:

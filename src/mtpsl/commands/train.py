@@ -24,7 +24,7 @@ def train(arguments: Sequence[str]) -> None:
     recipe = words.pop(0) if words and not words[0].startswith("-") else take(words, "--config")
 
     from mtpsl.training.config import parse_config, read_config, read_yaml
-    from mtpsl.training.folder import RunFolder, finished
+    from mtpsl.training.folder import RunFolder
 
     if {"-h", "--help"} & set(words):
         print(HELP, flush=True)
@@ -35,7 +35,7 @@ def train(arguments: Sequence[str]) -> None:
         if not (Path(resume) / "config.yaml").is_file():
             raise UserError(f"{resume} is not a run folder: it has no config.yaml")
         config = read_config(Path(resume) / "config.yaml")
-        if finished(RunFolder(Path(resume))):
+        if RunFolder(Path(resume)).finished():
             print(f"{resume}: was trained to its last epoch already")
     else:
         config = from_here(parse_config(words, stored))

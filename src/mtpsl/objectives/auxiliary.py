@@ -99,6 +99,13 @@ def check_not_negative(**values: float) -> None:
             raise ValueError(f"{name} should not be negative: {value}")
 
 
+def check_positive(**values: float | None) -> None:
+    """Refuse a width, learning rate or the like that is not above zero; None is none at all."""
+    for name, value in values.items():
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} should be positive, not {value}")
+
+
 def parameter_group(parameters: Iterable[nn.Parameter], lr: float | None, default: float) -> dict[str, object]:
     """An optimizer group with its own learning rate, or the default one."""
     return {"params": list(parameters), "lr": default if lr is None else lr}

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtpsl.objectives.auxiliary import AuxiliaryObjective, parameter_group
+from mtpsl.objectives.auxiliary import AuxiliaryObjective, check_positive, parameter_group
 from mtpsl.objectives.base import feature_shape
 from mtpsl.objectives.mapping import MappingNetwork, PairMapping
 from mtpsl.objectives.pairs import PairPlan, on_device, pair_index
@@ -86,9 +86,7 @@ class JointSpace(AuxiliaryObjective):
         task_weights: Mapping[str, float] | None,
     ) -> None:
         super().__init__(tasks, network, weight=weight, reduction=reduction, ramp=ramp, task_weights=task_weights)
-        for option, value in {"mapping_width": mapping_width, "mapping_lr": mapping_lr, "film_lr": film_lr}.items():
-            if value is not None and not value > 0:
-                raise ValueError(f"{option} should be positive, not {value}")
+        check_positive(mapping_width=mapping_width, mapping_lr=mapping_lr, film_lr=film_lr)
         if film_halving is not None and film_halving < 1:
             raise ValueError(f"film_halving should be at least 1 epoch, not {film_halving}")
         self.mapping_lr, self.film_lr, self.film_halving = mapping_lr, film_lr, film_halving

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mtpsl.networks.segnet import SegNet
-from mtpsl.objectives.auxiliary import AuxiliaryObjective, check_not_negative, parameter_group
+from mtpsl.objectives.auxiliary import AuxiliaryObjective, check_not_negative, check_positive, parameter_group
 from mtpsl.objectives.base import labelled_images
 from mtpsl.objectives.mapping import cosine_distance
 from mtpsl.objectives.pair_maps import padded
@@ -68,8 +68,7 @@ class JointTaskRegularization(AuxiliaryObjective):
     ) -> None:
         super().__init__(tasks, network, weight=weight, reduction=reduction, ramp=ramp, task_weights=task_weights)
         check_not_negative(reconstruction=reconstruction)
-        if not mapping_width > 0:
-            raise ValueError(f"mapping_width should be positive, not {mapping_width}")
+        check_positive(mapping_width=mapping_width)
         self.reconstruction, self.detach_labelled, self.mapping_lr = reconstruction, detach_labelled, mapping_lr
         self.channels = [task.encoding_channels for task in tasks]
         self.mapping = SegNet({"joint": sum(self.channels)}, width=mapping_width, in_channels=sum(self.channels))

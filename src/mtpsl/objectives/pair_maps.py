@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mtpsl.networks.segnet import SegNet
-from mtpsl.objectives.pairs import PairPlan
+from mtpsl.objectives.auxiliary import check_positive
+from mtpsl.objectives.pairs import PairPlan, on_device
 from mtpsl.tasks import Task
 
 
@@ -29,8 +30,7 @@ class PairMaps(nn.Module):
 
     def __init__(self, tasks: Sequence[Task], *, width: float = 1.0) -> None:
         super().__init__()
-        if not width > 0:
-            raise ValueError(f"mapping_width should be positive, not {width}")
+        check_positive(mapping_width=width)
         self.tasks = list(tasks)
         self.maps = nn.ModuleList(
             SegNet({target.name: target.out_channels}, width=width, in_channels=source.encoding_channels)
@@ -74,4 +74,4 @@ def by_pair(plan: PairPlan, device: torch.device) -> Iterator[tuple[int, int, In
     pairs = torch.stack([plan.source, plan.target], 1)
     for source, target in pairs.unique(dim=0).tolist():
         mine = (plan.source == source) & (plan.target == target)
-        yield source, target, plan.image[mine].to(device, non_blocking=True)
+        yield source, target, on_device(plan.image[mine], device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import yaml
 
 from mtpsl.errors import UserError
 from mtpsl.files import write_text
+from mtpsl.training.folder import RunFolder
 
 State = Literal["done", "resume", "new"]
 Command = Callable[["Job"], Sequence[str]]
@@ -53,11 +53,7 @@ class Job:
         """Whether it is done, can be continued, or has not begun."""
         if not (self.folder / "config.yaml").is_file():
             return "new"
-        try:
-            complete = json.loads((self.folder / "scores.json").read_text(encoding="utf-8"))["run"]["complete"]
-        except (OSError, ValueError, KeyError, TypeError):
-            complete = False
-        return "done" if complete is True else "resume"
+        return "done" if RunFolder(self.folder).finished() else "resume"
 
     def epochs_done(self) -> int:
         """How many epochs its history holds."""

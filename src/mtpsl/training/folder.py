@@ -65,6 +65,13 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"{self.path} cannot be written: {error.strerror}") from error
 
+    def finished(self) -> bool:
+        """Whether the run has the scores of its last epoch."""
+        try:
+            return json.loads(self.scores.read_text(encoding="utf-8"))["run"]["complete"] is True
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
     def check_new(self) -> None:
         """Refuse a folder that exists and holds something.
 
@@ -158,14 +165,6 @@ class RunFolder:
         }
         content = {"run": run, "split": config.data.val_split, "epoch": epoch, "scores": to_json(tasks, scores)}
         write_text(self.scores, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def finished(folder: RunFolder) -> bool:
-    """Whether a run has the scores of its last epoch."""
-    try:
-        return bool(json.loads(folder.scores.read_text(encoding="utf-8"))["run"]["complete"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def environment(config: RunConfig) -> dict[str, Any]:

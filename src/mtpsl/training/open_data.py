@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Literal
 
 from mtpsl.data import DATASETS
@@ -10,7 +11,7 @@ from mtpsl.data.base import LabelledDataset
 from mtpsl.data.layouts import open_layout, recognize
 from mtpsl.data.scenes import ALL_TASKS, ScenesDataset
 from mtpsl.errors import UserError
-from mtpsl.tasks import Segmentation
+from mtpsl.tasks import Segmentation, Task
 from mtpsl.training.settings import DataSettings
 
 
@@ -30,7 +31,7 @@ def open_split(settings: DataSettings, split: str, tasks: list[str] | None) -> L
     elif name not in ("folder", "merged") and recognize(settings.root) == "packed":
         name = "packed"
     own = {option: getattr(settings, option) for option in ("description", "label_cache")}
-    if name == "packed" != settings.name:  # what only concerns its source
+    if name == "packed" and settings.name not in ("auto", "packed"):  # they are meant for the source
         own = {}
     classes = settings.classes
     if usual_classes(name) is not None:
@@ -56,6 +57,22 @@ def usual_classes(layout: str) -> int | None:
     dataset = DATASETS.get(layout)
     parameter = None if dataset is None else inspect.signature(dataset).parameters.get("classes")
     return None if parameter is None else int(parameter.default)
+
+
+def check_same_tasks(tasks: list[Task], data: Mapping[str, Task], root: str | None) -> None:
+    """Refuse labels that mean something else than those that a network was trained on.
+
+    Raises:
+        UserError: other classes, another unit, inverse depth for depth, or the reverse.
+    """
+    for task in tasks:
+        ours, theirs = task.options(), data[task.name].options()
+        for option in ("num_classes", "class_names", "unit", "inverse"):
+            if ours.get(option) != theirs.get(option):
+                raise UserError(
+                    f"{root}: {task.name} has {option} {theirs.get(option)!r}, but the network was trained with "
+                    f"{ours.get(option)!r}: give data with the same labels"
+                )
 
 
 def open_scenes(settings: DataSettings, split: str, tasks: list[str] | None) -> LabelledDataset:
