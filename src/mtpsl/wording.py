@@ -1,8 +1,10 @@
-"""What jsonargparse says of a wrong value, in the words of a user."""
+"""What jsonargparse says of a wrong option or value, in the words of a user."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from difflib import SequenceMatcher
 
 EXAMPLES = {
     "list[str]": "a list such as [a,b]",
@@ -16,6 +18,11 @@ EXAMPLES = {
 UNION = re.compile(
     r'Parser key "(?P<key>[^"]+)": Does not validate .*? Subtypes: [\[(](?P<type>.*) Errors: .* '
     r"Given value: (?P<value>.*)"
+)
+UNKNOWN = re.compile(
+    r"unrecognized arguments: --(?P<word>[^\s=]+)"
+    r"|Group '(?P<group>[^']+)' does not accept option '(?P<name>[^']+)'"
+    r"|Option '(?P<option>[^']+)' is not accepted"
 )
 SINGLE = re.compile(r'Parser key "(?P<key>[^"]+)": Expected an? (?P<type>.*?)\. Got value: (?P<value>.*)')
 
@@ -39,3 +46,42 @@ def parsing_message(error: Exception) -> str:
     else:
         wanted = next((words for name, words in EXAMPLES.items() if kind.startswith(name)), None)
     return text if wanted is None else f"--{found['key']} should be {wanted}, not {found['value']}"
+
+
+def unknown_option(error: Exception) -> str | None:
+    """The option that an error calls unknown, None if it is about something else.
+
+    >>> unknown_option(ValueError("unrecognized arguments: --training.epoch=3")), unknown_option(ValueError("no"))
+    ('training.epoch', None)
+    >>> unknown_option(ValueError("Group 'objective' does not accept option 'wieght'"))
+    'objective.wieght'
+    """
+    found = UNKNOWN.search(" ".join(str(error).split()))
+    if not found:
+        return None
+    if found["group"]:
+        return f"{found['group']}.{found['name']}"
+    return str(found["option"] or found["word"])
+
+
+def unknown_message(option: str, known: Iterable[str]) -> str:
+    """One line on an unknown option, with the one that was probably meant.
+
+    >>> unknown_message("batch_size", ["training.batch_size", "data.size"])
+    '--batch_size is unknown: did you mean --training.batch_size?'
+    >>> unknown_message("objective.wieght", ["objective.weight", "training.weight_decay"])
+    '--objective.wieght is unknown: did you mean --objective.weight?'
+    >>> unknown_message("zebra", ["training.epochs"])
+    '--zebra is unknown'
+    """
+
+    def likeness(candidate: str) -> tuple[float, float]:
+        whole = SequenceMatcher(None, option, candidate).ratio()
+        return max(whole, SequenceMatcher(None, leaf(option), leaf(candidate)).ratio()), whole
+
+    def leaf(name: str) -> str:
+        return name.rpartition(".")[2]
+
+    best = max(known, key=likeness, default="")
+    meant = f": did you mean --{best}?" if likeness(best)[0] >= 0.65 else ""
+    return f"--{option} is unknown{meant}"

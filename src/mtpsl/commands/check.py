@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import DATA_OPTIONS, add_data_options, make_parser, parse
 from mtpsl.errors import UserError
 
@@ -24,7 +25,8 @@ def check(arguments: Sequence[str]) -> None:
 
     from rich.console import Console
 
-    from mtpsl.data.check import check_dataset
+    with loading():
+        from mtpsl.data.check import check_dataset
 
     report = check_dataset(values.data, **{option: values[option] for option in DATA_OPTIONS})
     if values.json:

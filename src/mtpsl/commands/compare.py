@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import make_parser, parse
 
 
@@ -29,10 +30,11 @@ def compare(arguments: Sequence[str]) -> None:
 
     from rich.console import Console
 
-    from mtpsl.errors import UserError
-    from mtpsl.evaluation.compare import compare as compare_runs
-    from mtpsl.evaluation.tables import print_table, render
-    from mtpsl.files import write_text
+    with loading():
+        from mtpsl.errors import UserError
+        from mtpsl.evaluation.compare import compare as compare_runs
+        from mtpsl.evaluation.tables import print_table, render
+        from mtpsl.files import write_text
 
     comparison = compare_runs(values.runs)
     if values.format == "terminal" and values.out is None:

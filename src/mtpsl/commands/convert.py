@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import DATA_OPTIONS, add_data_options, make_parser, parse
 
 
@@ -34,7 +35,8 @@ def convert(arguments: Sequence[str]) -> None:
     )
     values = parse(parser, arguments)
 
-    from mtpsl.data.convert import convert_dataset
+    with loading():
+        from mtpsl.data.convert import convert_dataset
 
     counts = convert_dataset(
         values.source,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import make_parser, parse
 from mtpsl.errors import UserError
 
@@ -29,12 +30,13 @@ def demo(arguments: Sequence[str]) -> None:
 
     from rich.console import Console
 
-    from mtpsl.commands.recipes import find_recipe
-    from mtpsl.evaluation.compare import compare
-    from mtpsl.evaluation.tables import print_table
-    from mtpsl.training.config import parse_config, read_yaml
-    from mtpsl.training.folder import RunFolder
-    from mtpsl.training.run import train
+    with loading():
+        from mtpsl.commands.recipes import find_recipe
+        from mtpsl.evaluation.compare import compare
+        from mtpsl.evaluation.tables import print_table
+        from mtpsl.training.config import parse_config, read_yaml
+        from mtpsl.training.folder import RunFolder
+        from mtpsl.training.run import train
 
     console = Console()
     stored = read_yaml(find_recipe("demo"))

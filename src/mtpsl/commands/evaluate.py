@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import make_parser, parse
 from mtpsl.errors import UserError
 
@@ -50,19 +51,20 @@ def evaluate(arguments: Sequence[str]) -> None:
     )
     values = parse(parser, arguments)
 
-    from mtpsl.commands.device import bar, best_device
-    from mtpsl.data.loading import make_loader
-    from mtpsl.data.partial import PartialDataset
-    from mtpsl.data.provenance import provenance
-    from mtpsl.evaluation.evaluate import Evaluator, to_json
-    from mtpsl.evaluation.evaluate import evaluate as score
-    from mtpsl.evaluation.interrupted import InterruptedEvaluation
-    from mtpsl.files import check_writable, write_text
-    from mtpsl.tasks import describe_task
-    from mtpsl.training.assemble import check_image_size
-    from mtpsl.training.open_data import check_same_tasks, open_split
-    from mtpsl.training.run import load_run
-    from mtpsl.visualization.sheets import save_sheets
+    with loading():
+        from mtpsl.commands.device import bar, best_device
+        from mtpsl.data.loading import make_loader
+        from mtpsl.data.partial import PartialDataset
+        from mtpsl.data.provenance import provenance
+        from mtpsl.evaluation.evaluate import Evaluator, to_json
+        from mtpsl.evaluation.evaluate import evaluate as score
+        from mtpsl.evaluation.interrupted import InterruptedEvaluation
+        from mtpsl.files import check_writable, write_text
+        from mtpsl.tasks import describe_task
+        from mtpsl.training.assemble import check_image_size
+        from mtpsl.training.open_data import check_same_tasks, open_split
+        from mtpsl.training.run import load_run
+        from mtpsl.visualization.sheets import save_sheets
 
     if values.json:
         check_writable(values.json, "--json")

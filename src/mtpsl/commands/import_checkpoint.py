@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import make_parser, parse
 from mtpsl.commands.recipes import find_recipe
 
@@ -33,9 +34,10 @@ def import_checkpoint(arguments: Sequence[str]) -> None:
     parser.add_argument("--label", type=str | None, default=None, help="what tables call it; by default its objective")
     values = parse(parser, arguments)
 
-    from mtpsl.training.config import parse_config, read_yaml
-    from mtpsl.training.folder import RunFolder
-    from mtpsl.training.published_checkpoint import import_published, read_published
+    with loading():
+        from mtpsl.training.config import parse_config, read_yaml
+        from mtpsl.training.folder import RunFolder
+        from mtpsl.training.published_checkpoint import import_published, read_published
 
     RunFolder(values.out).check_new()
     published = read_published(values.file)

@@ -8,14 +8,16 @@ from pathlib import Path
 import jsonargparse
 
 from mtpsl.errors import UserError
-from mtpsl.wording import parsing_message
+from mtpsl.wording import parsing_message, unknown_message, unknown_option
 
 DATA_OPTIONS = ("name", "description", "tasks", "classes", "label_cache")
 
 
 def make_parser(command: str, description: str) -> jsonargparse.ArgumentParser:
     """A parser whose errors become one-line user errors (`parse`)."""
-    return jsonargparse.ArgumentParser(prog=f"mtpsl {command}", description=description, exit_on_error=False)
+    return jsonargparse.ArgumentParser(
+        prog=f"mtpsl {command}", description=description, exit_on_error=False, allow_abbrev=False
+    )
 
 
 def add_data_options(parser: jsonargparse.ArgumentParser) -> None:
@@ -40,4 +42,6 @@ def parse(parser: jsonargparse.ArgumentParser, arguments: Sequence[str]) -> json
     try:
         return parser.parse_args(list(arguments))
     except jsonargparse.ArgumentError as error:
-        raise UserError(f"{parsing_message(error)} (`{parser.prog} --help` lists all)") from error
+        option = unknown_option(error)
+        message = unknown_message(option, parser.get_defaults().keys()) if option else parsing_message(error)
+        raise UserError(f"{message} (`{parser.prog} --help` lists all)") from error

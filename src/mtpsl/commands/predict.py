@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import make_parser, parse
 
 
@@ -23,16 +24,17 @@ def predict(arguments: Sequence[str]) -> None:
         "pictures",
         type=Path,
         nargs="+",
-        help="picture files, or a folder: all .png, .jpg, .bmp, .webp and .tif below it",
+        help="picture files, or a folder: all .png, .jpg, .bmp, .webp, .gif and .tif below it",
     )
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
     parser.add_argument("--overwrite", action="store_true", help="write into a folder that holds files")
     values = parse(parser, arguments)
 
-    from mtpsl.commands.device import best_device
-    from mtpsl.inference.predict import Predictor
-    from mtpsl.training.run import load_run
-    from mtpsl.visualization.sheets import draw_sheet
+    with loading():
+        from mtpsl.commands.device import best_device
+        from mtpsl.inference.predict import Predictor
+        from mtpsl.training.run import load_run
+        from mtpsl.visualization.sheets import draw_sheet
 
     run = load_run(values.run)
     device = best_device()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import make_parser, parse
 
 
@@ -22,7 +23,8 @@ def scenes(arguments: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="other seeds give other rooms")
     values = parse(parser, arguments)
 
-    from mtpsl.data.scenes import write_scenes
+    with loading():
+        from mtpsl.data.scenes import write_scenes
 
     write_scenes(values.out, {"train": values.train, "val": values.val}, size=values.size, seed=values.seed)
     print(f"{values.out}: {values.train} training and {values.val} validation images; next: mtpsl check {values.out}")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtpsl.commands.loading import loading
 from mtpsl.commands.train import from_here, take
 from mtpsl.errors import UserError
 from mtpsl.shipped import find, headline, shipped
@@ -50,13 +51,14 @@ def sweep(arguments: Sequence[str]) -> None:
 
     from rich.console import Console
 
-    from mtpsl.sweep.check import check_runs
-    from mtpsl.sweep.drive import drive
-    from mtpsl.sweep.folders import make_jobs
-    from mtpsl.sweep.plan import plan_runs, select_runs
-    from mtpsl.sweep.progress import SweepDisplay
-    from mtpsl.sweep.result import make_layout, prepare_folder
-    from mtpsl.sweep.table import read_table
+    with loading():
+        from mtpsl.sweep.check import check_runs
+        from mtpsl.sweep.drive import drive
+        from mtpsl.sweep.folders import make_jobs
+        from mtpsl.sweep.plan import plan_runs, select_runs
+        from mtpsl.sweep.progress import SweepDisplay
+        from mtpsl.sweep.result import make_layout, prepare_folder
+        from mtpsl.sweep.table import read_table
 
     table = read_table(name)
     out = Path(own["out"] or f"runs/{table.path.stem}")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtpsl.commands.loading import loading
 from mtpsl.commands.recipes import find_recipe
 from mtpsl.errors import UserError
 
@@ -23,8 +24,9 @@ def train(arguments: Sequence[str]) -> None:
     words = [word for word in words if word != "--quiet"]
     recipe = words.pop(0) if words and not words[0].startswith("-") else take(words, "--config")
 
-    from mtpsl.training.config import parse_config, read_config, read_yaml
-    from mtpsl.training.folder import RunFolder
+    with loading():
+        from mtpsl.training.config import parse_config, read_config, read_yaml
+        from mtpsl.training.folder import RunFolder
 
     if {"-h", "--help"} & set(words):
         print(HELP, flush=True)
@@ -38,12 +40,13 @@ def train(arguments: Sequence[str]) -> None:
         if RunFolder(Path(resume)).finished():
             print(f"{resume}: was trained to its last epoch already")
     else:
-        config = from_here(parse_config(words, stored))
+        config = from_here(parse_config(words, stored, others=("out", "resume", "quiet")))
         if out is None:
             raise UserError("--out is missing: name the folder to make for this run, e.g. --out runs/first")
 
-    from mtpsl.training.assemble import run_data
-    from mtpsl.training.run import train as train_run
+    with loading():
+        from mtpsl.training.assemble import run_data
+        from mtpsl.training.run import train as train_run
 
     folder = Path(resume if resume is not None else str(out))
     if config.objective == "stl" and (config.tasks is None or len(config.tasks) != 1):

@@ -16,7 +16,7 @@ from mtpsl.networks import NETWORKS
 from mtpsl.objectives import OBJECTIVES
 from mtpsl.training.settings import DataSettings, TrainingSettings, names
 from mtpsl.weighting import WEIGHTINGS
-from mtpsl.wording import parsing_message
+from mtpsl.wording import parsing_message, unknown_message, unknown_option
 
 CHOICES: dict[str, tuple[Mapping[str, type], str, set[str]]] = {
     "network": (NETWORKS, "segnet", {"out_channels", "in_channels"}),
@@ -61,8 +61,16 @@ class RunConfig:
         }
 
 
-def parse_config(arguments: Sequence[str], stored: Mapping[str, Any], *, prog: str = "mtpsl train") -> RunConfig:
+def parse_config(
+    arguments: Sequence[str], stored: Mapping[str, Any], *, prog: str = "mtpsl train", others: Sequence[str] = ()
+) -> RunConfig:
     """A configuration from a YAML file's content, overridden by `--group.option value` arguments.
+
+    Args:
+        arguments: the options.
+        stored: the YAML file's content.
+        prog: the command that errors name.
+        others: options that this command has beside them, for errors to suggest.
 
     Raises:
         UserError: an option or name is unknown or has a value of another type.
@@ -87,8 +95,11 @@ def parse_config(arguments: Sequence[str], stored: Mapping[str, Any], *, prog: s
         groups = {key: dict(vars(values[key])) for key in ("data", "training", *CHOICES)}
         data, training = DataSettings(**groups["data"]), TrainingSettings(**groups["training"])
     except (jsonargparse.ArgumentError, ValueError, TypeError) as error:
-        more = f" (`{prog} --help` lists all)" if "unrecognized" in str(error) else ""
-        raise UserError(f"{parsing_message(error)}{more}") from error
+        if option := unknown_option(error):
+            every = [*parser.get_defaults().keys(), *CHOICES, *others]
+            message = of_another_choice(option, chosen) or unknown_message(option, every)
+            raise UserError(f"{message} (`{prog} --help` lists all)") from error
+        raise UserError(parsing_message(error)) from error
     for group in CHOICES:
         groups[group].pop("name")
     return RunConfig(
@@ -110,6 +121,7 @@ def make_parser(chosen: Mapping[str, str], prog: str) -> jsonargparse.ArgumentPa
     parser = jsonargparse.ArgumentParser(
         prog=prog,
         exit_on_error=False,
+        allow_abbrev=False,
         description=(
             "Train a network. RECIPE is a YAML file or the name of one that ships with the package (`mtpsl recipes` "
             "lists them); every option below overrides it. The options of --network, --objective and --weighting are "
@@ -132,6 +144,20 @@ def make_parser(chosen: Mapping[str, str], prog: str) -> jsonargparse.ArgumentPa
         parser.add_class_arguments(registry[chosen[group]], group, skip=supplied)
     parser.add_class_arguments(TrainingSettings, "training")
     return parser
+
+
+def of_another_choice(option: str, chosen: Mapping[str, str]) -> str | None:
+    """What to say of an option that the chosen network, objective or weighting lacks and others have."""
+    group, _, name = option.partition(".")
+    if group not in CHOICES:
+        return None
+    registry, _, supplied = CHOICES[group]
+    owners = [
+        other for other, cls in registry.items() if name in inspect.signature(cls).parameters and name not in supplied
+    ]
+    if not owners:
+        return None
+    return f"--{option} is an option of --{group} {' or '.join(owners)}, not of {chosen[group]}"
 
 
 def read_config(path: Path) -> RunConfig:

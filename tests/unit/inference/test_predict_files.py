@@ -183,7 +183,7 @@ def test_a_picture_given_twice_is_predicted_once(tmp_path: Path):
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 
 
-@pytest.mark.parametrize("suffix", ["png", "bmp", "webp", "tif", "jpg", "jpeg"])
+@pytest.mark.parametrize("suffix", ["png", "bmp", "webp", "gif", "tif", "jpg", "jpeg"])
 def test_every_format_is_read(tmp_path: Path, suffix: str):
     path = tmp_path / f"a.{suffix}"
     Image.new("RGB", (16, 16), (200, 100, 50)).save(path)
