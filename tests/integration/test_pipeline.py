@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -245,3 +247,30 @@ def test_speed_options_train_too(data: Path, tmp_path: Path) -> None:
     done = mtpsl("train", *options, *SMALL)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "run" / "scores.json").read_text())["run"]["complete"]
+
+
+COMPILED = """
+import sys
+from torch import nn
+from mtpsl.cli import main
+
+compile_module = nn.Module.compile
+# as torch.compile does it, up to writing code: graphs are captured and run as they are
+nn.Module.compile = lambda module: compile_module(module, backend="aot_eager", fullgraph=True)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_compiled_network_learns_the_same(data: Path, tmp_path: Path) -> None:
+    losses = []
+    for start, name in ((["-m", "mtpsl"], "plain"), (["-c", COMPILED, "--training.compile", "true"], "compiled")):
+        start.insert(2, "train")
+        options = ["--data.root", str(data), "--data.regime", "one", "--training.epochs", "1", *SMALL]
+        # in a process of its own: what checks shapes in tests cannot be compiled
+        command = [sys.executable, *start, *options, "--out", str(tmp_path / name)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+        rows = csv.DictReader((tmp_path / name / "metrics.csv").read_text().splitlines())
+        losses.append([float(row["loss"]) for row in rows])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert main(["evaluate", str(tmp_path / "compiled")]) == 0  # its weights are those of a network not compiled
