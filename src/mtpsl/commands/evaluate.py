@@ -111,18 +111,9 @@ def evaluate(arguments: Sequence[str]) -> None:
             workers=settings.workers,
         )
 
-    def counting() -> Any:
-        seen = done
-        for batch in bar(
-            loader(dataset.subset(range(done, len(dataset)))),
-            f"scoring {split}" + f", from image {done + 1}" * bool(done),
-        ):
-            if seen > done:
-                kept.keep(evaluator, seen)
-            yield batch
-            seen += len(batch)
-
-    scores = score(network, tasks, counting(), evaluator)
+    title = f"scoring {split}" + f", from image {done + 1}" * bool(done)
+    batches = bar(loader(dataset.subset(range(done, len(dataset)))), title)
+    scores = score(network, tasks, kept.keeping(batches, evaluator, done), evaluator)
     if split == settings.val_split and not chosen:
         name = str(getattr(source, "name", settings.name))
         run.folder.write_scores(run.config, tasks, scores, data=name, epoch=run.epoch, size=size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 
 from mtpsl.evaluation.evaluate import Evaluator
 from mtpsl.files import write_atomically
+from mtpsl.structures import Batch
 
 SECONDS = 20.0
 """How long to count before the file is written again."""
@@ -64,6 +65,14 @@ class InterruptedEvaluation:
         except OSError:
             self.writable = False
         self.written = time.monotonic()
+
+    def keeping(self, batches: Iterable[Batch], evaluator: Evaluator, images: int) -> Iterator[Batch]:
+        """The batches; what was counted is kept between them, when `images` were counted before the first."""
+        for number, batch in enumerate(batches):
+            if number:
+                self.keep(evaluator, images)
+            yield batch
+            images += len(batch)
 
     def remove(self) -> None:
         """The evaluation is through."""

@@ -56,17 +56,14 @@ def run(kept: InterruptedEvaluation, killed_before: int | None = None) -> tuple[
     evaluator = Evaluator(ALL)
     done = kept.take_up(evaluator, 8)
 
-    def counting() -> Iterator[Batch]:
+    def left() -> Iterator[Batch]:
         for number, batch in enumerate(batches()):
-            if 2 * number < done:
-                continue
             if number == killed_before:
                 raise KilledError
-            if number:
-                kept.keep(evaluator, 2 * number)
-            yield batch
+            if 2 * number >= done:
+                yield batch
 
-    scores = evaluate(Fixed(), ALL, counting(), evaluator)
+    scores = evaluate(Fixed(), ALL, kept.keeping(left(), evaluator, done), evaluator)
     return {task: {name: score.value for name, score in values.items()} for task, values in scores.items()}, done
 
 
