@@ -1,4 +1,4 @@
-"""Train the runs behind benchmarks/partial_labels_*.md: every method on the same images, labels and epochs.
+"""Train the runs behind benchmarks/partial_labels.md: every method on the same images, labels and epochs.
 
     python benchmarks/partial_labels.py indoor --seeds 0 1 2 --out runs/indoor
     python benchmarks/partial_labels.py camvid --out runs/camvid
