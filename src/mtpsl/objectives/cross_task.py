@@ -38,7 +38,7 @@ class CrossTaskConsistency(JointSpace):
         conditional: condition the mapping on the pair; without it one mapping serves all pairs ("w/o cond").
         reduction: `mean` divides by the number of labelled and unlabelled tasks (the paper); `sum` does not (its code).
         ramp: share of the training over which the weight rises linearly from 0; a full weight from the start slows
-            short trainings.
+            short trainings (0.25 with one view did best in benchmarks/partial_labels.md).
         mapping: the mapping's architecture: `segnet` (published for NYU-v2 and Cityscapes) or `resnet18` (for PASCAL).
         mapping_lr: learning rate of the mapping, by default that of the network.
         film_lr: learning rate of its conditioning, by default that of the mapping (the authors: 1e-3 on NYU-v2).
