@@ -255,8 +255,13 @@ from torch import nn
 from mtpsl.cli import main
 
 compile_module = nn.Module.compile
-# as torch.compile does it, up to writing code: graphs are captured and run as they are
-nn.Module.compile = lambda module: compile_module(module, backend="aot_eager", fullgraph=True)
+
+def compile_quickly(module):
+    # as torch.compile does it, up to writing code: graphs are captured and run as they are
+    print("compiled", type(module).__name__)
+    compile_module(module, backend="aot_eager", fullgraph=True)
+
+nn.Module.compile = compile_quickly
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -270,6 +275,7 @@ def test_a_compiled_network_learns_the_same(data: Path, tmp_path: Path) -> None:
         command = [sys.executable, *start, *options, "--out", str(tmp_path / name)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stderr
+        assert ("compiled SegNet" in done.stdout) == (name == "compiled")
         rows = csv.DictReader((tmp_path / name / "metrics.csv").read_text().splitlines())
         losses.append([float(row["loss"]) for row in rows])
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)

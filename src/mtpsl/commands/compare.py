@@ -8,6 +8,7 @@ from typing import Literal
 
 from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import make_parser, parse
+from mtpsl.errors import UserError
 
 
 def compare(arguments: Sequence[str]) -> None:
@@ -31,7 +32,6 @@ def compare(arguments: Sequence[str]) -> None:
     from rich.console import Console
 
     with loading():
-        from mtpsl.errors import UserError
         from mtpsl.evaluation.compare import compare as compare_runs
         from mtpsl.evaluation.tables import print_table, render
         from mtpsl.files import write_text

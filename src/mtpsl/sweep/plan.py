@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import Any
 
 from mtpsl.errors import UserError
 from mtpsl.sweep.table import Method, Regime, Table, merged
-from mtpsl.training.config import CHOICES, RunConfig, argument_value, expand, parse_config
+from mtpsl.training.config import CHOICES, RunConfig, argument_value, expand, option_names, parse_config
 from mtpsl.training.open_data import open_split
 from mtpsl.training.settings import DataSettings
 
@@ -109,8 +108,7 @@ def _chosen(table: Table, method: Method) -> dict[str, type | None]:
 
 
 def _options(cls: type | None, group: str) -> list[str]:
-    known = [] if cls is None else list(inspect.signature(cls).parameters)
-    return [name for name in known if name not in CHOICES[group][2]]
+    return [] if cls is None else option_names(cls, group)
 
 
 def _only_known(words: Sequence[str], group: str, cls: type | None) -> list[str]:

@@ -78,15 +78,15 @@ def parse_config(
     arguments = [expand(argument) for argument in arguments]
     base = {key: dict(value) if isinstance(value, Mapping) else value for key, value in stored.items()}
     chosen = {}
-    for group, (registry, default, supplied) in CHOICES.items():
+    for group, (registry, default, _) in CHOICES.items():
         options = base.get(group)
         options = {"name": options} if isinstance(options, str) else dict(options or {})
         name = argument_value(arguments, f"--{group}.name") or options.get("name", default)
         if name not in registry:
             raise UserError(f"{group} {name!r} is unknown: choose one of {', '.join(registry)}")
         if options.get("name", name) != name:  # another choice than the file's: its options do not apply
-            known = inspect.signature(registry[name]).parameters
-            options = {key: value for key, value in options.items() if key in known and key not in supplied}
+            known = option_names(registry[name], group)
+            options = {key: value for key, value in options.items() if key in known}
         base[group] = {**options, "name": name}
         chosen[group] = name
     parser = make_parser(chosen, prog)
@@ -146,15 +146,17 @@ def make_parser(chosen: Mapping[str, str], prog: str) -> jsonargparse.ArgumentPa
     return parser
 
 
+def option_names(cls: type, group: str) -> list[str]:
+    """The options of one choice of a group, without what the program supplies."""
+    return [name for name in inspect.signature(cls).parameters if name not in CHOICES[group][2]]
+
+
 def of_another_choice(option: str, chosen: Mapping[str, str]) -> str | None:
     """What to say of an option that the chosen network, objective or weighting lacks and others have."""
     group, _, name = option.partition(".")
     if group not in CHOICES:
         return None
-    registry, _, supplied = CHOICES[group]
-    owners = [
-        other for other, cls in registry.items() if name in inspect.signature(cls).parameters and name not in supplied
-    ]
+    owners = [other for other, cls in CHOICES[group][0].items() if name in option_names(cls, group)]
     if not owners:
         return None
     return f"--{option} is an option of --{group} {' or '.join(owners)}, not of {chosen[group]}"
