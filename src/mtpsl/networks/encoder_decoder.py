@@ -19,7 +19,8 @@ class EncoderDecoder(MultiTaskNetwork):
 
     Args:
         out_channels: channels to predict, by task.
-        encoder: a timm model that gives feature maps, e.g. `resnet18`, `hrnet_w18`, `vit_small_patch16_224`.
+        encoder: a timm model that gives feature maps, e.g. `resnet18`, `hrnet_w18`, `vit_small_patch16_224`; a tag
+            behind a point chooses among its weights, as in `resnet18.tv_in1k`.
         pretrained: start from timm's weights (from its cache, or from the hub).
         weights: take them from this file instead (.safetensors or .pth in timm's form).
         decoder_channels: channels of the decoder's finest map.

@@ -23,7 +23,8 @@ class ResNetASPP(MultiTaskNetwork):
 
     Args:
         out_channels: channels to predict, by task.
-        encoder: a timm model that can keep `output_stride` by dilation, e.g. a ResNet.
+        encoder: a timm model that can keep `output_stride` by dilation, e.g. a ResNet; a tag behind a point chooses
+            among its weights (published: `resnet18.tv_in1k`, torchvision's first).
         pretrained: start from timm's ImageNet weights (from its cache, or from the hub; published: yes).
         weights: take them from this file instead (.safetensors, or .pth as torchvision has them for ResNets).
         output_stride: how much smaller than the image the last map is, 8 (published), 16 or 32.

@@ -35,6 +35,9 @@ class CrossTaskConsistency(JointSpace):
         views: 2 compares predictions for a second random crop of the image, run through the network together with the
             first (the authors' code; norms then see twice the images, which alone gained in
             benchmarks/partial_labels.md); 1 those for the image itself (the formula), at three quarters of the cost.
+        flip_view: mirror half of the second crops once more (the authors' code for Cityscapes); belongs to two views.
+        sample: draw the classes that stand for a predicted segmentation once per `image`, or anew for each `pair` (the
+            authors' code), which computes the mapping's first layers once per pair.
         conditional: condition the mapping on the pair; without it one mapping serves all pairs ("w/o cond").
         reduction: `mean` divides by the number of labelled and unlabelled tasks (the paper); `sum` does not (its code).
         ramp: share of the training over which the weight rises linearly from 0; a full weight from the start slows
@@ -69,6 +72,8 @@ class CrossTaskConsistency(JointSpace):
         weight: float = 1.0,
         regularizer: float = 0.5,
         views: int = 2,
+        flip_view: bool = False,
+        sample: Literal["image", "pair"] = "image",
         conditional: bool = True,
         reduction: Reduction = "mean",
         ramp: float = 0.0,
@@ -106,6 +111,10 @@ class CrossTaskConsistency(JointSpace):
         check_not_negative(regularizer=regularizer)
         if views not in (1, 2):
             raise ValueError(f"views should be 1 or 2, not {views}")
+        if flip_view and views == 1:
+            raise ValueError("flip_view mirrors second crops: it belongs to views 2")
+        if sample not in ("image", "pair"):
+            raise ValueError(f"sample should be 'image' or 'pair', not {sample!r}")
         if pairs not in ("all", "auto"):
             raise ValueError(f"pairs should be 'all' or 'auto', not {pairs!r}")
         if not 0 <= decide_at <= 1:
@@ -116,7 +125,8 @@ class CrossTaskConsistency(JointSpace):
         self.labelled_pairs, self.pairs, self.decide_at, self.max_pairs = labelled_pairs, pairs, decide_at, max_pairs
         self.relations = PairRelations(len(tasks), threshold=min_gain)
         self.balance = GradientBalance([task.name for task in tasks]) if balance else None
-        self.second_view = Augmentation(tasks)
+        self.flip_view, self.sample_pairs = flip_view, sample == "pair"
+        self.second_view = Augmentation(tasks, flip=flip_view)
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
         """Eq. 4 on the batch; auxiliary losses are named source->target."""
@@ -125,7 +135,7 @@ class CrossTaskConsistency(JointSpace):
             predictions = compared = output.predictions
             features = output.features[-1]
         else:
-            first, seen = batch, self.second_view.crop_view(batch)
+            first, seen = batch, self.second_view(batch)
             output, count = network(torch.cat([first.images, seen.images])), len(batch)
             predictions = {name: x[:count] for name, x in output.predictions.items()}
             compared = {name: x[count:] for name, x in output.predictions.items()}

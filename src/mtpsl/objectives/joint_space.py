@@ -66,6 +66,8 @@ class JointSpace(AuxiliaryObjective):
     """
 
     task_range = (2, None)
+    #: draw the sample that stands for a prediction anew for each pair, not once per image
+    sample_pairs = False
 
     def __init__(
         self,
@@ -127,24 +129,29 @@ class JointSpace(AuxiliaryObjective):
         """Map all rows in one pass: stems once per image and task, and what several rows ask for once."""
         device = batch.images.device
         stems: list[Tensor] = []
-        place: dict[tuple[bool, int, int], int] = {}
+        place: dict[tuple[bool, int, int, int], int] = {}
         for is_label, index in sorted({(row.is_label, row.task) for row in rows}):
             task = self.tasks[index]
-            images = sorted({row.image for row in rows if (row.is_label, row.task) == (is_label, index)})
-            mine = on_device(images, device)
+            inputs = sorted({self.stem_of(row) for row in rows if (row.is_label, row.task) == (is_label, index)})
+            mine = on_device([image for _, _, image, _ in inputs], device)
             if is_label:
                 encoded = task.encode_target(batch.targets[task.name][mine], batch.valid[task.name][mine])
             else:
                 encoded = task.encode_prediction(predictions[task.name][mine])
-            place |= {(is_label, index, image): len(place) + number for number, image in enumerate(images)}
+            place |= {stem: len(place) + number for number, stem in enumerate(inputs)}
             stems.append(self.mapping.stem(encoded, index))
         unique = {row: number for number, row in enumerate(dict.fromkeys(rows))}
-        gather = on_device([place[row.is_label, row.task, row.image] for row in unique], device)
+        gather = on_device([place[self.stem_of(row)] for row in unique], device)
         pairs = on_device([row.pair for row in unique], device)
         chosen = torch.cat(stems).index_select(0, gather)  # its gradient is quicker than that of stems[gather]
         stems.clear()  # else they would take memory until the mapping is through
         mapped = self.mapping(chosen, pairs)
         return mapped.index_select(0, on_device([unique[row] for row in rows], device))
+
+    def stem_of(self, row: Row) -> tuple[bool, int, int, int]:
+        """What rows share that have one input: side, task and image, and the pair where each has its own sample."""
+        own = self.sample_pairs and not row.is_label and self.tasks[row.task].samples
+        return row.is_label, row.task, row.image, row.pair if own else -1
 
     def parameter_groups(self, lr: float) -> Iterable[dict[str, Any]]:
         """The mapping and its conditioning, each with its own learning rate."""

@@ -30,6 +30,8 @@ class Task(ABC):
     target_spec: TargetSpec
     #: how a label is resampled when an image is zoomed
     resampling: ClassVar[Literal["nearest", "bilinear"]] = "nearest"
+    #: whether `encode_prediction` draws a sample, another one at each call
+    samples: ClassVar[bool] = False
     #: unit and direction of every number that `metric().compute()` returns, in the order of tables
     score_types: dict[str, tuple[str, bool]]
     #: the number that counts in ΔMTL

@@ -31,6 +31,7 @@ class Segmentation(Task):
 
     score_types = {"miou": ("%", True), "pixel_accuracy": ("%", True)}
     primary = "miou"
+    samples = True
 
     def __init__(
         self,

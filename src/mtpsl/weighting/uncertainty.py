@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -18,17 +19,21 @@ class Uncertainty(LossWeighting):
     Kendall, Gal, Cipolla: Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and Semantics, CVPR
     2018, Eq. 7, L / (2 sigma^2) + log(sigma), in the form that their section 4 recommends for its numerical stability,
     and for all kinds of losses alike: their classification term (Eq. 10) lacks the factor 0.5, which only shifts s.
-    s starts at 0, so that every task starts with weight 0.5. The s of a task without a label has no gradient.
+    With `start` 0 every task starts with weight 0.5. The s of a task without a label has no gradient.
 
     Args:
         tasks: the tasks' names.
         weight_lr: learning rate of the uncertainties, by default that of the network.
+        start: the value of every s before the first step (-0.5 in the code of Liu, Johns and Davison, CVPR 2019, which
+            later codes for NYU-v2 and Cityscapes share).
     """
 
-    def __init__(self, tasks: Sequence[str], *, weight_lr: float | None = None) -> None:
+    def __init__(self, tasks: Sequence[str], *, weight_lr: float | None = None, start: float = 0.0) -> None:
         super().__init__(tasks)
+        if not math.isfinite(start):
+            raise ValueError(f"start should be a finite number, not {start}")
         self.weight_lr = weight_lr
-        self.log_variance = nn.Parameter(torch.zeros(len(tasks)))
+        self.log_variance = nn.Parameter(torch.full((len(tasks),), float(start)))
 
     def total(self, losses: Losses, network: nn.Module, batch: Batch) -> Float[Tensor, ""]:
         """The weighted losses plus the penalties for uncertainty."""

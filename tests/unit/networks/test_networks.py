@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import pytest
+import timm
 import torch
+from torch import nn
 
 from builders import LABELS, batch, tasks
 from mtpsl.errors import UserError
 from mtpsl.networks import MTAN, NETWORKS, EncoderDecoder, MultiTaskNetwork, ResNetASPP, SegNet
+from mtpsl.networks.encoders.timm import TimmEncoder
 from mtpsl.objectives import OBJECTIVES, CrossTaskConsistency
 
 CHANNELS = {"segmentation": 5, "depth": 1, "normals": 3}
@@ -111,9 +115,43 @@ def test_every_objective_works_with_encoders_of_all_kinds(encoder: str, name: st
     assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
 
 
-def test_an_unknown_encoder_is_refused() -> None:
-    with pytest.raises(UserError, match="resnet19"):
-        EncoderDecoder(CHANNELS, encoder="resnet19")
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ("resnet19", "'resnet19' is not a timm model"),
+        ("resnet19.tv_in1k", "'resnet19.tv_in1k' is not a timm model"),
+        ("resnet18.tv_in2k", "'resnet18.tv_in2k' is none of the weights that timm has of resnet18: .*resnet18.tv_in1k"),
+        ("resnet18.", "none of the weights"),
+        ("test_resnet2", "not a timm model"),
+    ],
+)
+def test_an_unknown_encoder_is_refused(encoder: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        EncoderDecoder(CHANNELS, encoder=encoder)
+
+
+def test_a_tag_chooses_the_weights_that_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    create, asked = timm.create_model, []
+
+    def offline(name: str, pretrained: bool = False, **options: Any) -> nn.Module:
+        if pretrained:
+            asked.append(timm.get_pretrained_cfg(name).url)
+        return create(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    for network in (EncoderDecoder, ResNetASPP):
+        tagged = network(CHANNELS, encoder="resnet18.tv_in1k", pretrained=True)
+        plain = network(CHANNELS, encoder="resnet18")
+        assert [*tagged.state_dict()] == [*plain.state_dict()]
+    assert asked == ["https://download.pytorch.org/models/resnet18-f37072fd.pth"] * 2  # torchvision's first weights
+
+
+def test_images_are_normalized_as_the_tagged_weights_expect() -> None:
+    means = [
+        TimmEncoder(f"vit_small_patch16_224{tag}").mean.flatten().tolist() for tag in ("", ".augreg_in21k", ".dino")
+    ]
+    assert means[:2] == [pytest.approx([0.5] * 3)] * 2
+    assert means[2] == pytest.approx([0.485, 0.456, 0.406])
 
 
 def test_mtan_is_as_large_as_published() -> None:

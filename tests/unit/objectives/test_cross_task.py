@@ -96,6 +96,46 @@ def test_one_pass_equals_one_image_and_one_pair_at_a_time() -> None:
         torch.testing.assert_close(term, expected[name], rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize(("sample", "drawn"), [("image", 2), ("pair", 3)])
+def test_classes_are_drawn_once_per_image_or_once_per_pair(sample: str, drawn: int) -> None:
+    network, objective = make(sample=sample)
+    rows, encode = [], objective.tasks[0].encode_prediction
+
+    def counted(prediction: Tensor) -> Tensor:
+        rows.append(len(prediction))
+        return encode(prediction)
+
+    objective.tasks[0].encode_prediction = counted  # type: ignore[method-assign]
+    data = batch([("depth",), ("depth", "normals"), ("segmentation",)], holes=True)
+    terms = consistency(objective, network, data)
+    assert rows == [drawn]  # segmentation->depth of two images, segmentation->normals of one
+    assert all(term.isfinite() for term in terms.values())
+
+
+def test_where_nothing_is_drawn_a_draw_per_pair_changes_nothing() -> None:
+    results = []
+    for sample in ("image", "pair"):
+        network, objective = make(sample=sample)
+        objective.tasks[0].encode_prediction = lambda x: x.softmax(1)  # type: ignore[method-assign]
+        results.append(consistency(objective, network, batch(LABELS["one label each"])))
+    for name, term in results[0].items():
+        torch.testing.assert_close(term, results[1][name])
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_half_of_the_second_crops_are_mirrored_where_asked(flip: bool) -> None:
+    network, objective = make(views=2, flip_view=flip)
+    seen = []
+    network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    data = batch([("depth",)] * 8)
+    ramp = torch.linspace(0, 1, data.images.shape[-1]).expand_as(data.images)  # brighter to the right, also in a crop
+    objective(network, Batch(data.keys, ramp, data.targets, data.valid))
+    second = seen[0][8:]
+    mirrored = second[:, 0, 0, 0] > second[:, 0, 0, -1]
+    assert mirrored.any() == flip
+    assert not mirrored.all()
+
+
 def test_gradients_reach_prediction_mapping_and_conditioning_but_not_the_features() -> None:
     network, objective = make()
     data = batch([("segmentation",)])
@@ -195,7 +235,13 @@ def test_cosine_distance_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"views": 3}, "views"), ({"weight": -1.0}, "weight"), ({"ramp": 2.0}, "ramp")]
+    ("options", "message"),
+    [
+        ({"views": 3}, "views"),
+        ({"weight": -1.0}, "weight"),
+        ({"ramp": 2.0}, "ramp"),
+        ({"flip_view": True}, "flip_view.*views 2"),
+    ],
 )
 def test_wrong_options_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):

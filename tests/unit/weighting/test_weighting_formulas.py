@@ -75,6 +75,15 @@ def test_uncertainty_by_hand() -> None:
     assert weighting.weights["depth"].item() == pytest.approx(0.5 * exp(-1))
 
 
+def test_uncertainties_start_where_they_are_told() -> None:
+    assert Uncertainty(BOTH).log_variance.tolist() == [0.0, 0.0]
+    weighting = Uncertainty(BOTH, start=-0.5)
+    total = weighting.total(Losses({"segmentation": leaf(3.0), "depth": leaf(4.0)}), nn.Module(), ALL)
+    assert total.item() == pytest.approx(0.5 * exp(0.5) * 7 - 0.5)
+    with pytest.raises(ValueError, match="start"):
+        Uncertainty(BOTH, start=float("nan"))
+
+
 def test_the_uncertainty_of_a_task_without_label_is_not_pushed() -> None:
     weighting = Uncertainty(BOTH)
     losses = Losses({"segmentation": 0.0 * leaf(1.0), "depth": leaf(4.0)})

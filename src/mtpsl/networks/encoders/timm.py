@@ -24,13 +24,15 @@ class TimmEncoder(nn.Module):
 
     Args:
         name: a timm model that gives feature maps, e.g. `resnet18`, `hrnet_w18`, `convnext_tiny`,
-            `vit_small_patch16_224` (whose maps all have one size).
+            `vit_small_patch16_224` (whose maps all have one size). A tag behind a point says which of the model's
+            weights are meant: `resnet18.tv_in1k` are torchvision's, `resnet18` timm's first choice.
         pretrained: load timm's weights (from its cache, or from the hub).
         weights: load them from this file instead.
         output_stride: keep the last map at this stride, by dilation (8, 16 or 32; not every model can).
 
     Raises:
-        UserError: timm knows no such model, it has no feature maps or no such stride, or its weights cannot be had.
+        UserError: timm knows no such model or tag, it has no feature maps or no such stride, or its weights cannot be
+            had.
     """
 
     mean: Tensor
@@ -40,10 +42,7 @@ class TimmEncoder(nn.Module):
         self, name: str, *, pretrained: bool = False, weights: str | None = None, output_stride: int | None = None
     ) -> None:
         super().__init__()
-        if name not in timm.list_models():
-            close = timm.list_models(f"*{name.split('_')[0]}*")[:5]
-            hint = f"did you mean one of {', '.join(close)}?" if close else "timm.list_models() lists all"
-            raise UserError(f"encoder {name!r} is not a timm model: {hint}")
+        check_name(name)
         self.model, options = feature_model(name, output_stride)
         if weights is not None:
             state = read_weights(weights, name)
@@ -72,6 +71,22 @@ class TimmEncoder(nn.Module):
         maps = self.model((images - self.mean) / self.std)
         channels_last = getattr(self.model, "output_fmt", None) == "NHWC"  # Swin and others'
         return [x.movedim(-1, 1) if channels_last else x for x in maps]
+
+
+def check_name(name: str) -> None:
+    """Refuse a name, or a tag behind it, that timm does not know.
+
+    Raises:
+        UserError: it does not.
+    """
+    model, point, _ = name.partition(".")
+    if model not in timm.list_models():
+        close = timm.list_models(f"*{model.split('_')[0]}*")[:5]
+        hint = f"did you mean one of {', '.join(close)}?" if close else "timm.list_models() lists all"
+        raise UserError(f"encoder {name!r} is not a timm model: {hint}")
+    if point and name not in (tagged := timm.list_models(f"{model}.*", include_tags=True)):
+        hint = f"choose {', '.join(tagged)}, or {model}" if tagged else f"it has none, so give {model}"
+        raise UserError(f"encoder {name!r} is none of the weights that timm has of {model}: {hint}")
 
 
 def feature_model(name: str, output_stride: int | None) -> tuple[nn.Module, dict[str, Any]]:
