@@ -119,24 +119,33 @@ def largest_remainder(count: int, weights: Sequence[float]) -> list[int]:
 
 
 def validate_for_training(
-    mask: Bool[Tensor, "n k"], keys: Sequence[str], task_names: Sequence[str], *, allow_unlabelled: bool = False
+    mask: Bool[Tensor, "n k"],
+    keys: Sequence[str],
+    task_names: Sequence[str],
+    *,
+    allow_unlabelled: bool = False,
+    trained: Sequence[str] | None = None,
 ) -> None:
-    """Require that every task and every image has a label to learn from.
+    """Require that every trained task and every image has a label to learn from.
 
     Args:
         mask: the labels that may be used.
         keys: the images' names, one per row.
         task_names: the tasks, one per column.
         allow_unlabelled: accept images without any label.
+        trained: the tasks that need a label; by default all.
 
     Raises:
         UserError: a task, or an image, has none.
     """
     if mask.shape != (len(keys), len(task_names)):
         raise ValueError(f"mask should have shape {(len(keys), len(task_names))}, not {tuple(mask.shape)}")
-    for name, labelled in zip(task_names, mask.any(0).tolist(), strict=True):
-        if not labelled:
-            raise UserError(f"no image may show a label of task {name!r}: add labels or leave the task out")
+    counts = dict(zip(task_names, mask.sum(0).tolist(), strict=True))
+    for name in task_names if trained is None else trained:
+        if not counts[name]:
+            others = ",".join(other for other in trained or task_names if counts[other])
+            leave = f"leave the task out with --tasks {others}" if others else "leave the task out"
+            raise UserError(f"no image may show a label of task {name!r}: add labels or {leave}")
     bare = [key for key, labelled in zip(keys, mask.any(1).tolist(), strict=True) if not labelled]
     if bare and not allow_unlabelled:
         more = f" (and {len(bare) - 1} more)" if len(bare) > 1 else ""

@@ -65,7 +65,9 @@ def run_data(config: RunConfig) -> RunData:
         chosen = chosen[order[: settings.limit].sort().values]
     keep_unlabelled = settings.regime in WITH_UNLABELLED or settings.unlabelled == "keep"
     keys = [source.keys[i] for i in chosen.tolist()]
-    validate_for_training(source.available[chosen], keys, list(source.tasks), allow_unlabelled=keep_unlabelled)
+    validate_for_training(
+        source.available[chosen], keys, list(source.tasks), allow_unlabelled=keep_unlabelled, trained=names
+    )
     mask = torch.zeros_like(source.available)
     mask[chosen] = regime_labels(settings, source, chosen, label_seed)
     unlabelled = chosen[~mask[chosen].any(1)]
@@ -184,6 +186,6 @@ def check_image_size(network: MultiTaskNetwork, dataset: PartialDataset) -> tupl
         fit = [max(network.stride, round(side / network.stride) * network.stride) for side in size]
         raise UserError(
             f"images of {height}x{width} do not fit a network that needs multiples of {network.stride}: "
-            f"resize them with --data.size [{fit[0]},{fit[1]}]"
+            f"resize them with --data.size {fit[0]},{fit[1]}"
         )
     return height, width

@@ -114,3 +114,16 @@ def test_images_without_any_label_are_refused_left_out_or_kept(tmp_path: Path) -
     assert "000" not in left
     with pytest.raises(UserError, match=r"data\.limit should be between 1 and 3"):
         run_data(parse_config([*words, "--data.unlabelled", "skip", "--data.limit", "4"], {}))
+
+
+def test_a_task_without_any_training_label_can_be_left_out(tmp_path: Path) -> None:
+    root = write_folder_set(tmp_path / "set", ["segmentation", "edges"], size=(8, 8))
+    for path in (root / "train" / "edges").iterdir():
+        path.unlink()
+    words = ["--data.root", str(root), "--data.unlabelled", "skip", "--data.size", "8,8"]
+    with pytest.raises(UserError, match=r"no image may show a label of task 'edges': .* --tasks segmentation"):
+        run_data(parse_config(words, {}))
+    for regime in ("full", "one", "random"):
+        data = run_data(parse_config([*words, "--tasks", "segmentation", "--data.regime", regime], {}))
+        assert [task.name for task in data.tasks] == ["segmentation"]
+        assert data.train.mask[:, 0].all()
