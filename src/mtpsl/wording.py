@@ -7,17 +7,18 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 
 EXAMPLES = {
-    "list[str]": "a list such as [a,b]",
-    "list[float]": "a list of numbers such as [1,9]",
-    "tuple[int, int]": "two whole numbers such as [96,128]",
-    "tuple[float, float]": "two numbers such as [0.75,1.25]",
+    "list[str]": "a list such as a,b",
+    "list[float]": "a list of numbers such as 1,9",
+    "tuple[int, int]": "two whole numbers such as 96,128",
+    "tuple[float, float]": "two numbers such as 0.75,1.25",
+    "tuple with 3 elements": "three values such as 1,2,3",
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
 }
 UNION = re.compile(
     r'Parser key "(?P<key>[^"]+)": Does not validate .*? Subtypes: [\[(](?P<type>.*) Errors: .* '
-    r"Given value: (?P<value>.*)"
+    r"Given value: ?(?P<value>.*)"
 )
 UNKNOWN = re.compile(
     r"unrecognized arguments: --(?P<word>[^\s=]+)"
@@ -31,7 +32,9 @@ def parsing_message(error: Exception) -> str:
     r"""An error's message on one line; of a value of a wrong type, the option, what it should be and what it is.
 
     >>> parsing_message(ValueError('Parser key "data.size": Expected a tuple[int, int]. Got value: 64'))
-    '--data.size should be two whole numbers such as [96,128], not 64'
+    '--data.size should be two whole numbers such as 96,128, not 64'
+    >>> parsing_message(ValueError('Parser key "data.size": Expected a tuple[int, int]. Got value: [64]'))
+    '--data.size should be two whole numbers such as 96,128, not 64'
     >>> parsing_message(ValueError('Parser key "epochs": Expected a <class \'int\'>. Got value: many'))
     '--epochs should be a whole number, not many'
     """
@@ -45,7 +48,10 @@ def parsing_message(error: Exception) -> str:
         wanted: str | None = f"{', '.join(most)} or {last}" if most else last
     else:
         wanted = next((words for name, words in EXAMPLES.items() if kind.startswith(name)), None)
-    return text if wanted is None else f"--{found['key']} should be {wanted}, not {found['value']}"
+    value = found["value"]
+    if kind.startswith(("list", "tuple")):  # brackets that the user need not have written
+        value = re.sub(r"^\[(.*)\]$", r"\1", value) or "empty"
+    return text if wanted is None else f"--{found['key']} should be {wanted}, not {value}"
 
 
 def unknown_option(error: Exception) -> str | None:

@@ -28,7 +28,7 @@ def convert(arguments: Sequence[str]) -> None:
     add_data_options(parser)
     parser.add_argument("--splits", type=list[str] | None, default=None, help="the splits to convert; by default all")
     parser.add_argument(
-        "--size", type=tuple[int, int] | None, default=None, help="height and width to resize to, e.g. [288,384]"
+        "--size", type=tuple[int, int] | None, default=None, help="height and width to resize to, e.g. 288,384"
     )
     parser.add_argument(
         "--force", action="store_true", help="replace what was converted from another or since changed source"

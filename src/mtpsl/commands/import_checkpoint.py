@@ -28,7 +28,7 @@ def import_checkpoint(arguments: Sequence[str]) -> None:
         help="its layout; by default nyuv2 for three tasks and cityscapes_mtan for two",
     )
     parser.add_argument("--data.regime", type=str, default="full", help="the label regime that it was trained with")
-    parser.add_argument("--data.ratio", type=list[float] | None, default=None, help="of regime ratio, e.g. [1,9]")
+    parser.add_argument("--data.ratio", type=list[float] | None, default=None, help="of regime ratio, e.g. 1,9")
     parser.add_argument("--data.share", type=float | None, default=None, help="of regime semi, e.g. 0.333")
     parser.add_argument("--data.labels", type=str | None, default=None, help="of regime file: the list of labels")
     parser.add_argument("--label", type=str | None, default=None, help="what tables call it; by default its objective")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jsonargparse
 
+from mtpsl.brackets import with_brackets
 from mtpsl.errors import UserError
 from mtpsl.wording import parsing_message, unknown_message, unknown_option
 
@@ -40,7 +41,7 @@ def parse(parser: jsonargparse.ArgumentParser, arguments: Sequence[str]) -> json
         UserError: an argument is unknown, missing or of another type.
     """
     try:
-        return parser.parse_args(list(arguments))
+        return parser.parse_args(with_brackets(parser, arguments))
     except jsonargparse.ArgumentError as error:
         option = unknown_option(error)
         message = unknown_message(option, parser.get_defaults().keys()) if option else parsing_message(error)

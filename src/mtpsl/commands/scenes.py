@@ -19,7 +19,7 @@ def scenes(arguments: Sequence[str]) -> None:
     parser.add_argument("out", type=Path, help="the folder to make")
     parser.add_argument("--train", type=int, default=240, help="number of training images")
     parser.add_argument("--val", type=int, default=60, help="number of validation images")
-    parser.add_argument("--size", type=tuple[int, int], default=(96, 128), help="height and width, e.g. [96,128]")
+    parser.add_argument("--size", type=tuple[int, int], default=(96, 128), help="height and width, e.g. 96,128")
     parser.add_argument("--seed", type=int, default=0, help="other seeds give other rooms")
     values = parse(parser, arguments)
 

@@ -80,7 +80,7 @@ class Cityscapes(StoredDataset):
     Args:
         root: the folder that holds `leftImg8bit`, `gtFine` and `disparity`.
         split: `train` (2975 images), `val` (500) or `test` (1525).
-        size: height and width to resize to, e.g. [128,256]; by default images keep their own (1024 x 2048).
+        size: height and width to resize to, e.g. 128,256; by default images keep their own (1024 x 2048).
         tasks: some of segmentation and depth; by default both.
         classes: 19, or 7 for the categories.
 

@@ -60,7 +60,7 @@ class NYUv2Raw(StoredDataset):
     Args:
         root: the folder of these files.
         split: `train` (795 images) or `val` (the 654 test images).
-        size: height and width to resize to, e.g. [288,384]; by default images keep their own (480 x 640).
+        size: height and width to resize to, e.g. 288,384; by default images keep their own (480 x 640).
         tasks: some of segmentation, depth and normals; by default all.
         classes: 13 or 40.
 

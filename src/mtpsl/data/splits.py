@@ -116,7 +116,7 @@ class LabelSplit:
 
     def _check_tasks(self, tasks: Sequence[str], ignore_others: bool) -> None:
         common = ",".join(task for task in tasks if task in self.tasks)
-        cure = f", or use only some tasks with --data.tasks [{common}]" if common else ""
+        cure = f", or use only some tasks with --data.tasks {common}" if common else ""
         for task in tasks:
             if task not in self.tasks:
                 raise UserError(

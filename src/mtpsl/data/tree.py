@@ -67,5 +67,5 @@ def need_task_folder(folder: Path, task: str, tasks: Sequence[str], unpack: str)
     """
     if not folder.is_dir():
         others = ",".join(name for name in tasks if name != task)
-        cure = f", or read other tasks only with --data.tasks [{others}] (check, convert: --tasks)" if others else ""
+        cure = f", or read other tasks only with --data.tasks {others} (check, convert: --tasks)" if others else ""
         raise UserError(f"{folder}: there is no such folder, which holds {task}: {unpack}{cure}")

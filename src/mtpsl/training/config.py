@@ -11,6 +11,7 @@ from typing import Any
 import jsonargparse
 import yaml
 
+from mtpsl.brackets import with_brackets
 from mtpsl.errors import UserError
 from mtpsl.networks import NETWORKS
 from mtpsl.objectives import OBJECTIVES
@@ -90,6 +91,7 @@ def parse_config(
         base[group] = {**options, "name": name}
         chosen[group] = name
     parser = make_parser(chosen, prog)
+    arguments = with_brackets(parser, arguments)
     try:
         values = parser.parse_args(["--config", yaml.safe_dump(base, sort_keys=False), *arguments])
         groups = {key: dict(vars(values[key])) for key in ("data", "training", *CHOICES)}

@@ -28,7 +28,7 @@ class DataSettings:
             image, `ratio` one per image in unequal shares, `semi` all labels of some images and none of the others,
             `file` those that a file lists.
         ratio: weight of each task's share of the images, in the order of `data.tasks` or else of the data set
-            (regime `ratio`): [1,9] gives the second task nine times as many images as the first.
+            (regime `ratio`): 1,9 gives the second task nine times as many images as the first.
         share: share of the images that keep their labels, between 0 and 1 (regime `semi`).
         labels: list of the labels that may be used: .csv, .yaml, or a published .pth or .npy (regime `file`).
         label_seed: seed of the regime; by default the run's seed.
@@ -80,7 +80,7 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         for regime, option, example in (
-            ("ratio", "ratio", "[1,9]"),
+            ("ratio", "ratio", "1,9"),
             ("semi", "share", "0.333"),
             ("file", "labels", "FILE"),
         ):
@@ -138,11 +138,11 @@ class TrainingSettings:
         clip: largest gradient norm; larger gradients are scaled down to it.
         accumulate: sum gradients over this many batches before a step.
         validate_every: epochs between validations; the last epoch is always validated.
-        scales: magnifications that augmentation draws from; [1] for none.
+        scales: magnifications that augmentation draws from; 1 for none.
         flip: mirror half of the images.
         rotation: turn images about their centre by up to this many degrees to either side (PASCAL: 20).
         rescale: smallest and largest magnification about the centre, drawn anew for each image; below 1 leaves a black
-            border without labels (PASCAL: [0.75,1.25]).
+            border without labels (PASCAL: 0.75,1.25).
         seed: seed of weights, order of images, augmentation and label regime.
         precision: `32` or `bf16-mixed`.
         channels_last: memory layout that speeds convolutions up, above all with bf16.
