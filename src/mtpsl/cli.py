@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from mtpsl import commands
 from mtpsl.errors import UserError
+from mtpsl.terminal import make_safe
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": commands.train,
@@ -49,6 +50,7 @@ Train one vision network for several dense prediction tasks from partially annot
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if all went well, 2 for anything that the user can mend."""
+    make_safe(sys.stdout, sys.stderr)
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
         print(USAGE, end="")

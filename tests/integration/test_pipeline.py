@@ -101,7 +101,7 @@ def test_evaluate_with_other_metric_options_leaves_the_scores_of_the_run(
 def test_a_scores_file_that_cannot_be_written_is_refused_before_scoring(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("mtpsl.evaluation.evaluate.evaluate", lambda *_: pytest.fail("it scored"))
+    monkeypatch.setattr("mtpsl.training.score_run.evaluate", lambda *_: pytest.fail("it scored"))
     (tmp_path / "file").touch()
     for place, words in ((tmp_path, "is a folder"), (tmp_path / "file" / "x.json", "cannot be written")):
         assert main(["evaluate", str(run), "--json", str(place)]) == 2

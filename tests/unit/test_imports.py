@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src"
-BASE = {"structures", "errors", "files", "processes"}
+BASE = {"structures", "errors", "files", "processes", "device"}
 ALL = {"tasks", "weighting", "networks", "data", "objectives", "evaluation", "inference", "visualization", "training"}
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "shipped": {"errors"},
     "processes": set(),
+    "device": set(),
     "wording": set(),
+    "terminal": set(),
     "structures": {"errors"},
     "tasks": BASE,
     "weighting": BASE,
@@ -29,7 +31,7 @@ MAY_IMPORT = {
     "recipes": BASE | ALL,
     "sweep": BASE | ALL | {"shipped"},
     "commands": BASE | ALL | {"recipes", "shipped", "sweep", "wording"},
-    "cli": BASE | ALL | {"recipes", "commands"},
+    "cli": BASE | ALL | {"recipes", "commands", "terminal"},
     "__main__": {"cli"},
     "__init__": BASE | ALL,
 }

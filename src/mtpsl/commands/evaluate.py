@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,25 +12,32 @@ from mtpsl.errors import UserError
 
 if TYPE_CHECKING:
     from mtpsl.structures import Score
-    from mtpsl.tasks import Task
 
 
 def evaluate(arguments: Sequence[str]) -> None:
     """Parse `RUN [options]`, evaluate, print and write scores."""
     parser = make_parser(
         "evaluate",
-        "Score a trained network; for the validation split also rewrites RUN/scores.json. "
+        "Score a trained network; for the validation split of its own data also rewrites RUN/scores.json. "
         "An evaluation that was interrupted continues when the same command is given again.",
     )
     parser.add_argument("run", type=Path, help="a run folder")
-    parser.add_argument("--data.root", type=str | None, default=None, help="where the data set lies now")
+    parser.add_argument(
+        "--data.root",
+        type=str | None,
+        default=None,
+        help="other data of the same form to score it on; scores.json keeps the scores of the run's own",
+    )
     parser.add_argument("--split", type=str | None, default=None, help="split to score; by default the run's")
     parser.add_argument("--batch_size", type=int | None, default=None, help="images at a time; by default the run's")
     parser.add_argument(
-        "--sheets", type=int, default=0, help="draw so many images, at even distances, into RUN/pictures"
+        "--sheets", type=int, default=0, help="draw so many images, at even distances, into RUN/pictures/sheets"
     )
     parser.add_argument(
-        "--json", type=Path | None, default=None, help="also write the scores, of any split, to this file"
+        "--json",
+        type=Path | None,
+        default=None,
+        help="also write the scores, of any split and data, and the IoU of every class to this file",
     )
     parser.add_argument(
         "--nms",
@@ -52,19 +57,10 @@ def evaluate(arguments: Sequence[str]) -> None:
     values = parse(parser, arguments)
 
     with loading():
-        from mtpsl.commands.device import bar, best_device
-        from mtpsl.data.loading import make_loader
-        from mtpsl.data.partial import PartialDataset
-        from mtpsl.data.provenance import provenance
-        from mtpsl.evaluation.evaluate import Evaluator, to_json
-        from mtpsl.evaluation.evaluate import evaluate as score
-        from mtpsl.evaluation.interrupted import InterruptedEvaluation
-        from mtpsl.files import check_writable, write_text
-        from mtpsl.tasks import describe_task
-        from mtpsl.training.assemble import check_image_size
-        from mtpsl.training.open_data import check_same_tasks, open_split
+        from mtpsl.device import best_device
+        from mtpsl.files import check_writable
         from mtpsl.training.run import load_run
-        from mtpsl.visualization.sheets import save_sheets
+        from mtpsl.training.score_run import draw_scored, score_run, scoring_data, with_metric_options, write_evaluation
 
     if values.json:
         check_writable(values.json, "--json")
@@ -75,85 +71,29 @@ def evaluate(arguments: Sequence[str]) -> None:
     run = load_run(values.run)
     chosen = {name: values[name] for name in ("nms", "tolerance", "absent") if values[name] is not None}
     tasks = with_metric_options(run.tasks, chosen)
-    settings = run.config.data
-    if values.data.root is not None:
-        settings = dataclasses.replace(settings, root=values.data.root)
-    split = values.split or settings.val_split
-    source = open_split(settings, split, [task.name for task in tasks])
-    check_same_tasks(run.tasks, source.tasks, settings.root)
-    dataset = PartialDataset(source, source.available, cache=False)
-    size = check_image_size(run.network, dataset)
+    data = scoring_data(run, values.data.root, values.split)
     batch_size = values.batch_size or run.config.training.batch_size
-    network = run.network.to(best_device())
-    evaluator = Evaluator(tasks)
-    written = run.folder.checkpoint.stat()
-    kept = InterruptedEvaluation(
-        run.folder.path / "evaluation",
-        split,
-        {
-            "checkpoint": (written.st_mtime_ns, written.st_size),
-            "data": (settings.name, settings.root, len(dataset), size),
-            "files": [
-                provenance(root, settings.name, {"description": settings.description}).fingerprint
-                for root in getattr(source, "roots", [])
-            ],
-            "tasks": [describe_task(task) for task in tasks],
-        },
-    )
-    done = kept.take_up(evaluator, len(dataset))
-
-    def loader(some: PartialDataset) -> Any:
-        return make_loader(
-            some,
-            {task.name: task.target_spec for task in tasks},
-            batch_size=batch_size,
-            shuffle=False,
-            workers=settings.workers,
+    found = score_run(run, data, tasks, batch_size=batch_size, device=best_device())
+    if data.scores_of_the_run and not chosen:
+        run.folder.write_scores(
+            run.config,
+            tasks,
+            found.scores,
+            data=data.dataset.name,
+            root=data.settings.root,
+            epoch=run.epoch,
+            size=found.size,
         )
-
-    title = f"scoring {split}" + f", from image {done + 1}" * bool(done)
-    batches = bar(loader(dataset.subset(range(done, len(dataset)))), title)
-    scores = score(network, tasks, kept.keeping(batches, evaluator, done), evaluator)
-    if split == settings.val_split and not chosen:
-        name = str(getattr(source, "name", settings.name))
-        run.folder.write_scores(run.config, tasks, scores, data=name, epoch=run.epoch, size=size)
     if values.json:
-        content = {"run": str(values.run), "split": split, "epoch": run.epoch, "metric_options": chosen}
-        write_text(
-            values.json, json.dumps({**content, "scores": to_json(tasks, scores)}, indent=2, allow_nan=False) + "\n"
-        )
-    kept.remove()
-    if values.sheets:
-        save_sheets(
-            network, tasks, loader(dataset.spread(values.sheets)), run.folder.path / "pictures", limit=values.sheets
-        )
+        write_evaluation(values.json, run, data, found, chosen)
     how = "".join(f", {name} {value}" for name, value in chosen.items())
-    print_scores(scores, f"{values.run}, {split}, {len(dataset)} images, epoch {run.epoch}{how}")
-    if chosen and split == settings.val_split:
-        print("scores.json keeps the scores of the run's own metric options (--json FILE writes these)")
-
-
-def with_metric_options(tasks: list[Task], chosen: Mapping[str, object]) -> list[Task]:
-    """The tasks with other options; the same list where there are none.
-
-    Raises:
-        UserError: no task has an option, or its value is wrong.
-    """
-    from mtpsl.tasks import describe_task, make_task
-
-    if not chosen:
-        return tasks
-    described = [describe_task(task) for task in tasks]
-    for name in chosen:
-        if not any(name in one for one in described):
-            raise UserError(f"--{name}: none of the run's tasks ({', '.join(task.name for task in tasks)}) has it")
-    try:
-        changed = [make_task({k: chosen.get(k, value) for k, value in one.items()}) for one in described]
-        for task in changed:
-            task.metric()  # which checks what only it uses
-    except ValueError as error:
-        raise UserError(f"{' '.join(f'--{name}' for name in chosen)}: {error}") from error
-    return changed
+    where = "" if data.own else f" of {data.settings.root}"
+    print_scores(found.scores, f"{values.run}, {data.split}{where}, {len(data.dataset)} images, epoch {run.epoch}{how}")
+    if values.sheets:
+        print(f"sheets: {draw_scored(run, data, values.sheets, batch_size)}")
+    if data.split == data.settings.val_split and (chosen or not data.own):
+        kept = "the run's own data" if not data.own else "the run's own metric options"
+        print(f"scores.json keeps the scores of {kept} (--json FILE writes these)")
 
 
 def print_scores(scores: dict[str, dict[str, Score]], title: str) -> None:

@@ -31,7 +31,7 @@ def predict(arguments: Sequence[str]) -> None:
     values = parse(parser, arguments)
 
     with loading():
-        from mtpsl.commands.device import best_device
+        from mtpsl.device import best_device
         from mtpsl.inference.predict import Predictor
         from mtpsl.training.run import load_run
         from mtpsl.visualization.sheets import draw_sheet

@@ -75,7 +75,7 @@ def to_json(tasks: Sequence[Task], scores: Scores) -> dict[str, dict[str, dict[s
     return {
         task.name: {
             name: {
-                "value": score.value if math.isfinite(score.value) else None,
+                "value": finite_or_none(score.value),
                 "unit": score.unit,
                 "higher_is_better": score.higher_is_better,
                 "primary": name == task.primary,
@@ -84,3 +84,8 @@ def to_json(tasks: Sequence[Task], scores: Scores) -> dict[str, dict[str, dict[s
         }
         for task in tasks
     }
+
+
+def finite_or_none(value: float) -> float | None:
+    """A number as JSON has it, which knows no NaN."""
+    return value if math.isfinite(value) else None

@@ -94,6 +94,14 @@ class Segmentation(Task):
         """MIoU and pixel accuracy, in percent."""
         return SegmentationMetric(self.num_classes, self.absent)
 
+    def class_scores(self, metric: Metric) -> dict[str, float]:
+        """Intersection over union of every class, in percent; NaN for one neither predicted nor labelled."""
+        assert isinstance(metric, SegmentationMetric)
+        names = [
+            f"{name} ({i})" if self.class_names.count(name) > 1 else name for i, name in enumerate(self.class_names)
+        ]
+        return dict(zip(names, (100 * metric.ious()).tolist(), strict=True))
+
     def colorize(
         self, values: Int[Tensor, "b h w"], valid: Bool[Tensor, "b h w"] | None = None
     ) -> Float[Tensor, "b 3 h w"]:
@@ -128,15 +136,18 @@ class SegmentationMetric(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """Both scores in percent; NaN when nothing was valid."""
-        correct = self.confusion.diagonal().double()
-        union = self.confusion.sum(0) + self.confusion.sum(1) - correct
-        present = union > 0
-        ious = correct[present] / union[present]
+        ious = self.ious()
+        ious = ious[ious.isfinite()]
         count = self.num_classes if self.absent == "zero" and len(ious) else len(ious)
         return {
             "miou": 100 * ious.sum() / count,
-            "pixel_accuracy": 100 * correct.sum() / self.confusion.sum(),
+            "pixel_accuracy": 100 * self.confusion.diagonal().double().sum() / self.confusion.sum(),
         }
+
+    def ious(self) -> Float[Tensor, " c"]:
+        """Intersection over union of every class, from 0 to 1; NaN for one neither predicted nor labelled."""
+        correct = self.confusion.diagonal().double()
+        return correct / (self.confusion.sum(0) + self.confusion.sum(1) - correct)
 
 
 def palette(num_classes: int) -> Float[Tensor, "n 3"]:

@@ -105,6 +105,14 @@ class RunFolder:
             return self.read_config().data.size
         return int(height), int(width)
 
+    def scored_root(self) -> str | None:
+        """The folder of the data that the last scores are of; None where there are none, or none is known."""
+        try:
+            root = json.loads(self.scores.read_text(encoding="utf-8"))["run"]["root"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return None if root is None else str(root)
+
     def read_scores(self) -> Scores:
         """The scores written last; none before the first."""
         try:
@@ -132,7 +140,8 @@ class RunFolder:
         if not self.checkpoint.is_file():
             raise UserError(f"{self.path} has no checkpoint yet: `mtpsl train --resume {self.path}` trains it")
         try:
-            content = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            # mapped: only what is used of it is read
+            content = torch.load(self.checkpoint, map_location="cpu", weights_only=True, mmap=True)
         except Exception as error:  # torch raises a dozen kinds, depending on where a file is broken
             raise UserError(
                 f"{self.checkpoint}: not a checkpoint that can be loaded safely; it is damaged or foreign"
@@ -142,9 +151,17 @@ class RunFolder:
         return content
 
     def write_scores(
-        self, config: RunConfig, tasks: list[Task], scores: Scores, *, data: str, epoch: int, size: tuple[int, int]
+        self,
+        config: RunConfig,
+        tasks: list[Task],
+        scores: Scores,
+        *,
+        data: str,
+        root: str | None,
+        epoch: int,
+        size: tuple[int, int],
     ) -> None:
-        """Write scores.json with what a comparison needs to know of the run."""
+        """Write scores.json with what a comparison needs to know of the run, and the folder of the data scored."""
         try:
             commit = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))["commit"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -156,6 +173,7 @@ class RunFolder:
             "regime": config.data.regime_name,
             "seed": config.training.seed,
             "data": config.data.table_name(data),
+            "root": root,
             "tasks": [task.name for task in tasks],
             "network": config.network_options.get("encoder", config.network),
             "epochs": config.training.epochs,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,24 @@ from mtpsl.weighting import Weighting
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A trained network and what it was trained for."""
+    """A trained network, in evaluation mode, and what it was trained for."""
 
     folder: RunFolder
     config: RunConfig
     tasks: list[Task]
     network: MultiTaskNetwork
-    objective: Objective
     epoch: int
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What it was trained with; built and read when it is first asked for, since it may be larger than the network.
+
+        Raises:
+            UserError: it does not fit the configuration.
+        """
+        objective = build_objective(self.config, self.tasks, self.network)
+        load_weights(self.folder, self.folder.load_checkpoint(), self.tasks, None, objective)
+        return objective.eval()
 
 
 def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool = True) -> Scores:
@@ -101,7 +112,13 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     history = History(
         folder,
         lambda module, epoch: folder.write_scores(
-            config, data.tasks, module.scores or {}, data=data.name, epoch=epoch, size=size
+            config,
+            data.tasks,
+            module.scores or {},
+            data=data.name,
+            root=config.data.root,
+            epoch=epoch,
+            size=size,
         ),
     )
     trainer = make_trainer(config, folder, [history], progress)
@@ -125,7 +142,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
 
 
 def load_run(path: Path) -> TrainedRun:
-    """The network of a run folder, in evaluation mode, with its objective.
+    """The network of a run folder, on the CPU.
 
     Raises:
         UserError: not a run folder, no checkpoint, or one that does not fit the configuration.
@@ -135,9 +152,8 @@ def load_run(path: Path) -> TrainedRun:
     checkpoint = folder.load_checkpoint()
     tasks = folder.read_tasks()
     network = build_network(config, tasks, pretrained=False)
-    objective = build_objective(config, tasks, network)
-    load_weights(folder, checkpoint, tasks, network, objective)
-    return TrainedRun(folder, config, tasks, network.eval(), objective.eval(), int(checkpoint["epoch"]) + 1)
+    load_weights(folder, checkpoint, tasks, network)
+    return TrainedRun(folder, config, tasks, network.eval(), int(checkpoint["epoch"]) + 1)
 
 
 def preload(dataset: PartialDataset, description: str, progress: bool) -> None:
@@ -236,11 +252,11 @@ def load_weights(
     folder: RunFolder,
     checkpoint: dict[str, Any],
     tasks: list[Task],
-    network: MultiTaskNetwork,
-    objective: Objective | None,
+    network: MultiTaskNetwork | None = None,
+    objective: Objective | None = None,
     weighting: Weighting | None = None,
 ) -> None:
-    """Fill network and, where they are needed, objective and weighting from a checkpoint.
+    """Fill what is given of network, objective and weighting from a checkpoint.
 
     Raises:
         UserError: it is of another task list, network, objective or weighting.
@@ -253,7 +269,8 @@ def load_weights(
             f"{folder.config}"
         )
     try:
-        network.load_state_dict(part(checkpoint["state_dict"], "network."))
+        if network is not None:
+            network.load_state_dict(part(checkpoint["state_dict"], "network."))
         if objective is not None:
             objective.load_state_dict(part(checkpoint["state_dict"], "objective."))
         if weighting is not None:
