@@ -53,9 +53,8 @@ class EncoderDecoder(MultiTaskNetwork):
             }
         )
 
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Output:
+    def forward_divisible(self, images: Float[Tensor, "b c h w"]) -> Output:
         """Predict every task at the images' size."""
-        self.check_size(images)
         features = self.encoder(images)
         x = self.decoder(features)
         predictions = {

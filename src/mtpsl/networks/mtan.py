@@ -54,9 +54,8 @@ class MTAN(MultiTaskNetwork):
         self.heads = nn.ModuleDict({name: TaskBranch(channels, count) for name, count in out_channels.items()})
         self.apply(initialize)
 
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Output:
+    def forward_divisible(self, images: Float[Tensor, "b c h w"]) -> Output:
         """Predict every task; features are the five pooled maps of the shared encoder."""
-        self.check_size(images)
         encoded, decoded, features, indices = [], [], [], []
         x = images
         for block in self.encoder:

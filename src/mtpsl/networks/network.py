@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -11,33 +12,43 @@ from mtpsl.structures import Output
 
 
 class MultiTaskNetwork(nn.Module, ABC):
-    """A network with a prediction per task.
+    """A network with a prediction per task, for images of any size.
 
     A network of your own needs the two attributes below and a `forward` that returns an `Output`; it need not
-    inherit from this class.
+    inherit from this class. One that does writes `forward_divisible` and takes any size, too.
     """
 
-    #: height and width of the images should be divisible by it; the last feature map is smaller by this factor
+    #: the last feature map is smaller than the images by this factor, rounded up
     stride: int
     #: channels of the last map in `Output.features`
     feature_channels: int
 
-    @abstractmethod
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Output:
-        """Predict every task.
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Output:
+        """Predict every task at the images' size.
 
-        Raises:
-            ValueError: height or width is not divisible by `stride`.
+        Images whose sides `stride` does not divide are enlarged by repeating their lower and right border; predictions
+        are cropped to the images again, features are not.
         """
-
-    def check_size(self, images: Float[Tensor, "b c h w"]) -> None:
-        """Refuse images that pooling would not halve evenly."""
         height, width = images.shape[-2:]
+        output = self.forward_divisible(padded(images, self.stride))
         if height % self.stride or width % self.stride:
-            padded = "x".join(str(-(-side // self.stride) * self.stride) for side in (height, width))
-            raise ValueError(
-                f"Image {height}x{width} should be divisible by {self.stride}: pad or resize it to {padded}."
-            )
+            return Output({name: x[..., :height, :width] for name, x in output.predictions.items()}, output.features)
+        return output
+
+    @abstractmethod
+    def forward_divisible(self, images: Float[Tensor, "b c h w"]) -> Output:
+        """Predict every task for images whose height and width are multiples of `stride`."""
+
+
+def padded(x: Float[Tensor, "b c h w"], stride: int) -> Float[Tensor, "b c h2 w2"]:
+    """Repeat the lower and right border up to the next multiple of `stride`; the same tensor where it divides.
+
+    >>> import torch
+    >>> padded(torch.tensor([[[[1.0, 2.0]]]]), 3)[0, 0].tolist()
+    [[1.0, 2.0, 2.0], [1.0, 2.0, 2.0], [1.0, 2.0, 2.0]]
+    """
+    bottom, right = (-side % stride for side in x.shape[-2:])
+    return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
 
 
 def scaled(channels: int, width: float) -> int:

@@ -59,9 +59,8 @@ class ResNetASPP(MultiTaskNetwork):
             }
         )
 
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Output:
+    def forward_divisible(self, images: Float[Tensor, "b c h w"]) -> Output:
         """Predict every task at the images' size."""
-        self.check_size(images)
         features = self.encoder(images)
         predictions = {
             name: F.interpolate(

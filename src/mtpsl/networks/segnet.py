@@ -53,7 +53,7 @@ class SegNet(MultiTaskNetwork):
         )
         self.apply(initialize)
 
-    def forward(self, images: Float[Tensor, "b c h w"]) -> Output:
+    def forward_divisible(self, images: Float[Tensor, "b c h w"]) -> Output:
         """Predict every task; features are the five pooled maps."""
         features, indices = self.encode(images)
         x = features[-1]
@@ -63,7 +63,6 @@ class SegNet(MultiTaskNetwork):
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> tuple[list[Tensor], list[Tensor]]:
         """The five pooled maps and where each of their values came from."""
-        self.check_size(images)
         x, features, indices = images, [], []
         for block in self.encoder:
             x, index = F.max_pool2d(block(x), 2, return_indices=True)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mtpsl.networks.network import padded
 from mtpsl.objectives.auxiliary import AuxiliaryObjective, check_positive, parameter_group
 from mtpsl.objectives.base import feature_shape
 from mtpsl.objectives.mapping import MappingNetwork, PairMapping
@@ -92,13 +93,13 @@ class JointSpace(AuxiliaryObjective):
         if film_halving is not None and film_halving < 1:
             raise ValueError(f"film_halving should be at least 1 epoch, not {film_halving}")
         self.mapping_lr, self.film_lr, self.film_halving = mapping_lr, film_lr, film_halving
-        channels, stride = feature_shape(network)
+        channels, self.stride = feature_shape(network)
         if mapping not in MAPPINGS:
             raise ValueError(f"mapping should be one of {', '.join(MAPPINGS)}, not {mapping!r}")
         self.mapping: PairMapping = MAPPINGS[mapping](
             [task.encoding_channels for task in tasks],
             channels,
-            stride=stride,
+            stride=self.stride,
             width=mapping_width,
             conditional=conditional,
             mapping_stride=mapping_stride,
@@ -139,7 +140,7 @@ class JointSpace(AuxiliaryObjective):
             else:
                 encoded = task.encode_prediction(predictions[task.name][mine])
             place |= {stem: len(place) + number for number, stem in enumerate(inputs)}
-            stems.append(self.mapping.stem(encoded, index))
+            stems.append(self.mapping.stem(padded(encoded, self.stride), index))
         unique = {row: number for number, row in enumerate(dict.fromkeys(rows))}
         gather = on_device([place[self.stem_of(row)] for row in unique], device)
         pairs = on_device([row.pair for row in unique], device)

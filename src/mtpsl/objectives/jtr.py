@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mtpsl.networks.network import padded
 from mtpsl.networks.segnet import SegNet
 from mtpsl.objectives.auxiliary import AuxiliaryObjective, check_not_negative, check_positive, parameter_group
 from mtpsl.objectives.base import labelled_images
 from mtpsl.objectives.mapping import cosine_distance
-from mtpsl.objectives.pair_maps import padded
 from mtpsl.objectives.supervised import Reduction
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task

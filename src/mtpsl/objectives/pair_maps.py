@@ -7,7 +7,6 @@ from itertools import permutations
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -41,24 +40,17 @@ class PairMaps(nn.Module):
         self, encodings: Float[Tensor, "r e h w"], source: int, target: int, *, fixed: bool = False
     ) -> Float[Tensor, "r c h w"]:
         """Raw predictions of the target task; with `fixed`, gradients reach the encodings and no parameter."""
-        network, (height, width) = self.network(source, target), encodings.shape[-2:]
-        x = padded(encodings, network.stride)
+        network = self.network(source, target)
         if fixed:
             parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
-            output = functional_call(network, parameters, (x,))
+            output = functional_call(network, parameters, (encodings,))
         else:
-            output = network(x)
-        return output.predictions[self.tasks[target].name][..., :height, :width]
+            output = network(encodings)
+        return output.predictions[self.tasks[target].name]
 
     def network(self, source: int, target: int) -> SegNet:
         """The network of a pair, in the order of `pairs.pair_index`."""
         return cast(SegNet, self.maps[source * (len(self.tasks) - 1) + target - int(target > source)])
-
-
-def padded(x: Float[Tensor, "b c h w"], stride: int) -> Float[Tensor, "b c h2 w2"]:
-    """Repeat the lower and right border up to the next multiple of `stride`, which a network of pools needs."""
-    bottom, right = (-side % stride for side in x.shape[-2:])
-    return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
 
 
 def known_encoding(

@@ -175,17 +175,7 @@ def build_augmentation(config: RunConfig, tasks: list[Task]) -> Callable[[Batch]
     return (lambda batch: reduce(lambda seen, step: step(seen), steps, batch)) if steps else None
 
 
-def check_image_size(network: MultiTaskNetwork, dataset: PartialDataset) -> tuple[int, int]:
-    """Height and width of the images.
-
-    Raises:
-        UserError: they do not fit the network.
-    """
-    height, width = size = (dataset[0].image.shape[1], dataset[0].image.shape[2])
-    if height % network.stride or width % network.stride:
-        fit = [max(network.stride, round(side / network.stride) * network.stride) for side in size]
-        raise UserError(
-            f"images of {height}x{width} do not fit a network that needs multiples of {network.stride}: "
-            f"resize them with --data.size {fit[0]},{fit[1]}"
-        )
+def image_size(dataset: PartialDataset) -> tuple[int, int]:
+    """Height and width of the images."""
+    height, width = dataset[0].image.shape[1:]
     return height, width

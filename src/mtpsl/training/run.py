@@ -30,7 +30,7 @@ from mtpsl.training.assemble import (
     build_network,
     build_objective,
     build_weighting,
-    check_image_size,
+    image_size,
     run_data,
 )
 from mtpsl.training.callbacks import History, LastCheckpoint, ProgressBar
@@ -90,7 +90,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     if before := folder if resume else start:
         data = dataclasses.replace(data, tasks=in_order(data.tasks, before))
     network = build_network(config, data.tasks, pretrained=not (checkpoint or start))
-    size = check_image_size(network, data.train)
+    size = image_size(data.train)
     if config.data.cache:
         for dataset, name in ((data.train, "training"), (data.validation, "validation")):
             preload(dataset, f"reading {len(dataset)} {name} images", progress)

@@ -20,7 +20,7 @@ from mtpsl.evaluation.evaluate import Evaluator, Scores, evaluate, finite_or_non
 from mtpsl.evaluation.interrupted import InterruptedEvaluation
 from mtpsl.files import write_text
 from mtpsl.tasks import Task, describe_task, make_task
-from mtpsl.training.assemble import check_image_size
+from mtpsl.training.assemble import image_size
 from mtpsl.training.open_data import check_same_tasks, open_split
 from mtpsl.training.run import TrainedRun
 from mtpsl.training.settings import DataSettings
@@ -109,7 +109,7 @@ def score_run(
         device: where to compute.
     """
     dataset, settings = data.dataset, data.settings
-    size = check_image_size(run.network, dataset)
+    size = image_size(dataset)
     evaluator = Evaluator(tasks)
     written = run.folder.checkpoint.stat()
     kept = InterruptedEvaluation(

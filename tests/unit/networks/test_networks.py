@@ -37,11 +37,17 @@ def test_outputs_have_the_images_size_and_the_features_the_stated_form(name: str
     assert sizes == sorted(sizes, reverse=True)
 
 
+@pytest.mark.parametrize("size", [(61, 97), (5, 64)])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_images_that_do_not_fit_are_refused_with_the_cure(name: str) -> None:
-    network = NETWORKS[name](CHANNELS, **SMALL[name])
-    with pytest.raises(ValueError, match="64x96"):
-        network(torch.rand(1, 3, 60, 96))
+def test_images_of_any_size_are_predicted_as_with_their_border_repeated(name: str, size: tuple[int, int]) -> None:
+    network = NETWORKS[name](CHANNELS, **SMALL[name]).eval()
+    images = torch.rand(2, 3, *size)
+    rows, columns = (torch.arange(-(-side // network.stride) * network.stride).clamp(max=side - 1) for side in size)
+    larger = network(images[:, :, rows][..., columns])
+    output = network(images)
+    for task, prediction in output.predictions.items():
+        assert torch.equal(prediction, larger.predictions[task][..., : size[0], : size[1]])
+    assert torch.equal(output.features[-1], larger.features[-1])
 
 
 @pytest.mark.parametrize("name", NETWORKS)

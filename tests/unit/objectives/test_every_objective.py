@@ -76,6 +76,15 @@ def test_losses_and_gradients_are_finite_and_keys_the_same(
     assert set(losses.auxiliary) == expected_keys(name, names)
 
 
+@pytest.mark.parametrize(("name", "progress"), CASES)
+def test_images_that_the_stride_does_not_divide_are_learned_from(name: str, progress: float) -> None:
+    network, objective = make(name, progress=progress)
+    losses = losses_of(network, objective, batch(LABELS["one label each"], (33, 50)))
+    losses.total().backward()
+    assert torch.isfinite(losses.total())
+    assert any(x > 0 for x in losses.auxiliary.values()) == bool(losses.auxiliary)
+
+
 @pytest.mark.parametrize("count", [2, 4])
 @pytest.mark.parametrize(("name", "progress"), CASES)
 def test_any_number_of_tasks_works(name: str, progress: float, count: int) -> None:
