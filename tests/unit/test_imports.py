@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src"
-BASE = {"structures", "errors", "files", "processes", "device"}
+BASE = {"structures", "errors", "files", "options", "processes", "device"}
 ALL = {"tasks", "weighting", "networks", "data", "objectives", "evaluation", "inference", "visualization", "training"}
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "shipped": {"errors"},
+    "options": set(),
     "processes": set(),
     "device": set(),
     "wording": set(),

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torchjd.aggregation import CAGradWeighting
 
+from mtpsl.options import check_not_negative
 from mtpsl.weighting.gradient import GradientWeighting, need, of_trace_1
 
 
@@ -24,6 +25,7 @@ class CAGrad(GradientWeighting):
 
     def __init__(self, tasks: Sequence[str], *, c: float = 0.5) -> None:
         super().__init__(tasks)
+        check_not_negative(c=c)
         need("cagrad", ["cvxpy", "clarabel"], "cagrad")
         self.solver = CAGradWeighting(c)
 

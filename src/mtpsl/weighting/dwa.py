@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mtpsl.options import check_positive
 from mtpsl.processes import sum_over_processes
 from mtpsl.structures import Batch, Losses
 from mtpsl.weighting.base import LossWeighting, labelled_tasks
@@ -29,8 +30,7 @@ class DWA(LossWeighting):
 
     def __init__(self, tasks: Sequence[str], *, temperature: float = 2.0) -> None:
         super().__init__(tasks)
-        if not temperature > 0:
-            raise ValueError(f"temperature should be positive, not {temperature}")
+        check_positive(temperature=temperature)
         self.temperature = temperature
         self.register_buffer("averages", torch.full((2, len(tasks)), torch.nan))  # the epoch before the last, the last
         # Not a buffer: what processes count differs, and DistributedDataParallel copies the first one's buffers to all.

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mtpsl.options import check_not_negative
 from mtpsl.structures import Batch, Losses
 from mtpsl.weighting.base import LossWeighting
 
@@ -42,8 +43,7 @@ class Fixed(LossWeighting):
         if unknown:
             raise ValueError(f"weights names {', '.join(unknown)}; the tasks are {', '.join(tasks)}")
         for name, value in (weights or {}).items():
-            if not value >= 0:
-                raise ValueError(f"the weight of {name} should not be negative: {value}")
+            check_not_negative(**{f"the weight of {name}": value})
         values = [float((weights or {}).get(name, 1.0)) for name in tasks]
         self.register_buffer("fixed", torch.tensor(values), persistent=False)
 

@@ -20,10 +20,10 @@ from mtpsl.weighting.parameters import shared_parameters
 class GradientWeighting(Weighting):
     """Weighs the gradients that tasks ask of the parameters they share, from these gradients' inner products.
 
-    Everything else gets its plain gradient: a task's head that of its own loss, an objective's parameters that of the
-    auxiliary losses. Auxiliary losses add their plain gradient to the shared parameters. A task without a label in the
-    batch of any process takes no part in the step, nor does one whose gradient is zero; where one task is left, it gets
-    weight 1.
+    Everything else gets its plain gradient: a task's head that of its own loss (times its weight with `weighs_heads`),
+    an objective's parameters that of the auxiliary losses. Auxiliary losses add their plain gradient to the shared
+    parameters. A task without a label in the batch of any process takes no part in the step, nor does one whose
+    gradient is zero; where one task is left, it gets weight 1.
 
     One pass through the shared part per task with a label, one more where there are auxiliary losses, and memory for as
     many gradients. With several processes the gradients are averaged over them here, before they are weighed: run the
@@ -36,10 +36,16 @@ class GradientWeighting(Weighting):
     retains_graph = True
     #: the published weights are those of a mean: times the number of tasks, equal weights are the plain sum
     averages = True
+    #: heads, too, get the gradient of the weighted losses
+    weighs_heads = False
 
     @abstractmethod
     def task_weights(self, gramian: Float[Tensor, "m m"], tasks: Sequence[int]) -> Float[Tensor, " m"]:
         """The published weights from the inner products of at least two gradients; `tasks` says whose they are."""
+
+    def shared_factor(self, weights: Float[Tensor, " m"], gramian: Float[Tensor, "m m"]) -> Float[Tensor, ""]:
+        """A factor on the weighed gradient of the shared parameters alone."""
+        return weights.new_ones(())
 
     def backward(
         self,
@@ -63,39 +69,48 @@ class GradientWeighting(Weighting):
         device = batch.images.device
         jacobian = torch.zeros(len(passes), sum(p.numel() for p in shared), device=device)
         of_shared, of_own, touched = Gradients(shared), Gradients(own), [False] * len(shared)
+        of_heads = []
         with torch.autocast(device.type, enabled=False):
             for row, loss in enumerate(passes):
                 found = differentiate(loss, [*shared, *own], retain=bool(plain) or row + 1 < len(passes))
                 jacobian[row] = flatten(found[: len(shared)], shared)
                 touched = [before or x is not None for before, x in zip(touched, found, strict=False)]
-                of_own.add(found[len(shared) :])
+                of_heads.append(found[len(shared) :])
             if plain:
                 found = differentiate(torch.stack(plain).sum(), [*own, *shared] if auxiliary else own, retain=False)
                 of_own.add(found[: len(own)])
                 of_shared.add(found[len(own) :] or [None] * len(shared))
-        of_own.average()
         if losses.auxiliary:
             of_shared.average()
         if passes and shared:
-            weights = self._weigh(mean_over_processes(jacobian), [k for k, has in enumerate(labelled) if has])
+            weights, factor = self._weigh(mean_over_processes(jacobian), [k for k, has in enumerate(labelled) if has])
             some = any_process(torch.tensor(touched, device=device)).tolist() if several() else touched
-            weighed = unflatten(weights @ jacobian, shared)
+            weighed = unflatten(factor * weights @ jacobian, shared)
             of_shared.add([x if used else None for x, used in zip(weighed, some, strict=True)])
+            if self.weighs_heads:
+                pairs = zip(of_heads, weights, strict=True)
+                of_heads = [[None if x is None else weight * x for x in found] for found, weight in pairs]
+        for found in of_heads:
+            of_own.add(found)
+        of_own.average()
         for gradients in (of_shared, of_own):
             gradients.write(scale)
 
     @torch.no_grad()
-    def _weigh(self, jacobian: Float[Tensor, "m p"], tasks: list[int]) -> Float[Tensor, " m"]:
-        """The weights of the rows, the same in every process."""
+    def _weigh(self, jacobian: Float[Tensor, "m p"], tasks: list[int]) -> tuple[Float[Tensor, " m"], Float[Tensor, ""]]:
+        """The weights of the rows and the factor on their sum, the same in every process."""
         gramian = (jacobian @ jacobian.T).cpu()  # K x K; the solvers work on the CPU
-        weights = torch.ones(len(tasks))
+        weights, factor = torch.ones(len(tasks)), torch.ones(1)
         rows = gramian.diagonal().nonzero()[:, 0]
         if len(rows) > 1 and bool(gramian.isfinite().all()):
             found = self.task_weights(gramian[rows][:, rows], [tasks[row] for row in rows.tolist()])
             weights[rows] = found.to(weights) * (len(rows) if self.averages else 1)
-        weights = of_first_process(weights.to(jacobian))  # PCGrad draws an order, solvers may round differently
+            factor[0] = self.shared_factor(weights, gramian)
+        # PCGrad draws an order, solvers may round differently
+        *_, factor = both = of_first_process(torch.cat([weights, factor]).to(jacobian))
+        weights = both[:-1]
         self.weights = {self.tasks[task]: weight for task, weight in zip(tasks, weights, strict=True)}
-        return weights
+        return weights, factor
 
 
 class Gradients:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mtpsl.options import check_not_negative, check_positive
 from mtpsl.processes import mean_over_processes
 from mtpsl.structures import Batch, Losses
 from mtpsl.weighting.base import LossWeighting, labelled_tasks
@@ -27,7 +28,7 @@ class GradNorm(LossWeighting):
 
     Args:
         tasks: the tasks' names.
-        alpha: how strongly rates are evened out (the authors: 1.5 on NYU-v2).
+        alpha: how strongly rates are evened out (the authors: 1.5 on NYU-v2); 0 asks for equal gradients.
         weight_lr: learning rate of the weights (the authors: 0.025).
         layer: name of the shared parameter W, such as `encoder.4.0.weight`; by default the shared weight that is
             nearest to the losses.
@@ -40,8 +41,8 @@ class GradNorm(LossWeighting):
         self, tasks: Sequence[str], *, alpha: float = 1.5, weight_lr: float = 0.025, layer: str | None = None
     ) -> None:
         super().__init__(tasks)
-        if not weight_lr > 0:
-            raise ValueError(f"weight_lr should be positive, not {weight_lr}")
+        check_not_negative(alpha=alpha)
+        check_positive(weight_lr=weight_lr)
         self.alpha, self.weight_lr = alpha, weight_lr
         self.raw = nn.Parameter(torch.ones(len(tasks)))
         self.register_buffer("initial", torch.zeros(len(tasks)))
@@ -57,7 +58,7 @@ class GradNorm(LossWeighting):
         labelled = labelled_tasks(batch, self.tasks)
         current = mean_over_processes(values.detach().float().clone())
         with torch.no_grad():
-            first = labelled & (self.initial == 0)
+            first = labelled & (self.initial == 0) & current.isfinite()  # it stays for good
             self.initial.copy_(torch.where(first, current, self.initial))
         norms = self.norms(losses, network)
         wanted = weight_gradient(self.raw.detach(), norms, current / self.initial, labelled, self.alpha)

