@@ -12,7 +12,7 @@ from mtpsl.data.description import Description, read_description
 from mtpsl.data.folder import FolderDataset
 from mtpsl.data.labels import label_mask, validate_for_training
 from mtpsl.data.layouts import recognize
-from mtpsl.data.loading import EpochSampler, make_loader
+from mtpsl.data.loading import make_loader
 from mtpsl.data.merged import MergedDataset
 from mtpsl.data.nyud import NYUD
 from mtpsl.data.nyuv2 import NYUv2
@@ -21,6 +21,7 @@ from mtpsl.data.packed import PackedDataset
 from mtpsl.data.partial import PartialDataset
 from mtpsl.data.pascal import PascalContext
 from mtpsl.data.report import DatasetReport
+from mtpsl.data.sampler import EpochSampler
 from mtpsl.data.scenes import ScenesDataset, write_scenes
 from mtpsl.data.taskonomy import Taskonomy
 

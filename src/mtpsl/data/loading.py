@@ -1,4 +1,4 @@
-"""From samples to batches: the order of images and the loader."""
+"""From samples to batches."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from jaxtyping import Bool
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
-from mtpsl.data.shares import Shares
+from mtpsl.data.labelled_batches import LabelledBatches
+from mtpsl.data.sampler import EpochSampler
 from mtpsl.errors import UserError
 from mtpsl.structures import Batch, Sample, TargetSpec
 
@@ -27,8 +29,9 @@ def make_loader(
     world_size: int = 1,
     drop_last: bool = False,
     pin_memory: bool = False,
-) -> DataLoader[Batch]:
-    """A loader of batches; call `loader.sampler.set_epoch(epoch)` before each epoch (Lightning does).
+    labelled: Bool[Tensor, " n"] | None = None,
+) -> BatchLoader:
+    """A loader of batches; call `loader.set_epoch(epoch)` before each epoch (Lightning does the same).
 
     Args:
         dataset: with a length; a sample per index; its `shares`, if it has any, decide what is drawn in training.
@@ -42,6 +45,7 @@ def make_loader(
         world_size: how many training processes there are.
         drop_last: leave out the last batch if it is smaller.
         pin_memory: collate into page-locked memory, if there is an accelerator.
+        labelled: which images have a label: batches without any are passed over in training (`LabelledBatches`).
 
     Raises:
         UserError: `drop_last` leaves no batch; while iterating: a file is wrong (also when a worker read it), or images
@@ -56,10 +60,11 @@ def make_loader(
         drop_last_to=batch_size if drop_last else None,
         shares=getattr(dataset, "shares", None) if shuffle else None,
     )
+    some = shuffle and labelled is not None and not bool(labelled.all())
+    batches = LabelledBatches(sampler, batch_size, labelled) if some and labelled is not None else None
     return BatchLoader(
         _Reporting(dataset),
-        batch_size=batch_size,
-        sampler=sampler,
+        **({"batch_size": batch_size, "sampler": sampler} if batches is None else {"batch_sampler": batches}),
         num_workers=workers,
         collate_fn=partial(_collate, specs=dict(specs)),
         pin_memory=pin_memory and torch.accelerator.is_available(),
@@ -69,74 +74,14 @@ def make_loader(
     )
 
 
-class EpochSampler(Sampler[int]):
-    """The order of images: a function of seed and epoch alone, shared out over processes.
-
-    Args:
-        count: how many images there are.
-        shuffle: a new order each epoch.
-        seed: of the order.
-        rank: which of the processes this one is.
-        world_size: how many processes share the images.
-        drop_last_to: cut the share of each process to a multiple of this (the batch size).
-        pad: repeat images so that all processes get equally many (by default when shuffling: training); without, every
-            image goes to exactly one process and shares may differ by one (evaluation).
-        shares: what part of an epoch comes from which source (with `shuffle`); by default every image is drawn once.
-
-    Raises:
-        UserError: `drop_last_to` leaves nothing.
-    """
-
-    def __init__(
-        self,
-        count: int,
-        *,
-        shuffle: bool,
-        seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-        drop_last_to: int | None = None,
-        pad: bool | None = None,
-        shares: Shares | None = None,
-    ) -> None:
-        if not 0 <= rank < world_size:
-            raise ValueError(f"rank should be from 0 to {world_size - 1}, not {rank}")
-        self.count, self.shuffle, self.seed = count, shuffle, seed
-        self.rank, self.world_size, self.shares = rank, world_size, shares
-        self.epoch = 0
-        self._length = (
-            -(-count // world_size) if (shuffle if pad is None else pad) else len(range(rank, count, world_size))
-        )
-        if drop_last_to is not None:
-            if self._length < drop_last_to:
-                raise UserError(
-                    f"{count} images over {world_size} processes do not fill one batch of {drop_last_to}: "
-                    "lower the batch size or give more images"
-                )
-            self._length -= self._length % drop_last_to
+class BatchLoader(DataLoader[Batch]):
+    """A loader that raises a user's error as it was, without the traceback of the worker process."""
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of an epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> Iterator[int]:
-        order = torch.arange(self.count)
-        if self.shuffle:
-            state = np.random.SeedSequence([self.seed % 2**64, self.epoch]).generate_state(1, np.uint64)[0]
-            generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
-            if self.shares is None:
-                order = torch.randperm(self.count, generator=generator)
-            else:
-                order = self.shares.draw(generator)
-        places = torch.arange(self._length) * self.world_size + self.rank
-        return iter(order[places % max(self.count, 1)].tolist())
-
-
-class BatchLoader(DataLoader[Batch]):
-    """A loader that raises a user's error as it was, without the traceback of the worker process."""
+        chooser = self.batch_sampler if isinstance(self.batch_sampler, LabelledBatches) else self.sampler
+        if isinstance(chooser, LabelledBatches | EpochSampler):
+            chooser.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         for batch in super().__iter__():

@@ -24,6 +24,8 @@ class Objective(nn.Module, ABC):
             by objectives that need them. It is neither kept nor changed.
     """
 
+    #: whether images without any label teach it something; otherwise batches without any are passed over
+    learns_unlabelled: ClassVar[bool] = False
     #: how many tasks it needs: (at least, at most)
     task_range: ClassVar[tuple[int, int | None]] = (1, None)
 

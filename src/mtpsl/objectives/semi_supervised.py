@@ -37,6 +37,8 @@ class SemiSupervised(AuxiliaryObjective):
         task_weights: weight of each task's supervised loss, 1 where a task is not named.
     """
 
+    learns_unlabelled = True
+
     def __init__(
         self,
         tasks: Sequence[Task],

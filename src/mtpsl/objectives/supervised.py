@@ -44,9 +44,40 @@ class Supervised(Objective):
 
 
 class SingleTask(Supervised):
-    """The single-task baseline: a network for one task, trained on the images that have its label."""
+    """The single-task baseline: a network for one task, trained on the images that have its label.
+
+    Args:
+        tasks: the one task that the network predicts.
+        network: the network to train.
+        reduction: without effect on a single task; here since all objectives have it.
+        task_weights: weight of the task's loss, 1 where it is not named.
+        average: divide the sum of a batch's losses by its `labelled` images (Eq. 1), or by all of the `batch` (the
+            authors' code, with `data.epoch_images all`: each labelled image then counts the same).
+    """
 
     task_range = (1, 1)
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        network: nn.Module,
+        *,
+        reduction: Reduction = "mean",
+        task_weights: Mapping[str, float] | None = None,
+        average: Literal["labelled", "batch"] = "labelled",
+    ) -> None:
+        super().__init__(tasks, network, reduction=reduction, task_weights=task_weights)
+        if average not in ("labelled", "batch"):
+            raise ValueError(f"average should be 'labelled' or 'batch', not {average!r}")
+        self.average = average
+
+    def forward(self, network: nn.Module, batch: Batch) -> Losses:
+        """Eq. 1 on the batch."""
+        losses = super().forward(network, batch)
+        if self.average == "labelled":
+            return losses
+        share = labelled_images(batch.labelled(self.tasks[0].name)[:, None]) / len(batch)
+        return Losses({name: share * loss for name, loss in losses.tasks.items()})
 
 
 def supervised_losses(

@@ -41,9 +41,9 @@ def run_data(config: RunConfig) -> RunData:
     """Training and validation images of a run, checked.
 
     The label regime chooses among all tasks of the data set (`data.tasks`), so that runs for one, some or all of them
-    see the same labels; what remains is restricted to the run's tasks and to images with a label for one of them.
-    The regimes `semi` and `file` may leave an image without any label: it stays, for objectives that learn from such,
-    as it does with `data.unlabelled keep`.
+    see the same labels; what remains is restricted to the run's tasks and, unless `data.epoch_images` is `all`, to
+    images with a label for one of them. The regimes `semi` and `file` may leave an image without any label: it stays,
+    for objectives that learn from such, as it does with `data.unlabelled keep`.
 
     Raises:
         UserError: a task without labels, an image without any, unknown tasks.
@@ -81,7 +81,8 @@ def run_data(config: RunConfig) -> RunData:
             )
     rows = mask.any(1)
     rows[unlabelled] |= keep_unlabelled
-    train = PartialDataset(source, mask, cache=settings.cache).subset(rows.nonzero()[:, 0].tolist())
+    used = chosen if settings.epoch_images == "all" else rows.nonzero()[:, 0]
+    train = PartialDataset(source, mask, cache=settings.cache).subset(used.tolist())
     held_out = open_split(settings, settings.val_split, names)
     validation = PartialDataset(held_out, held_out.available, cache=settings.cache)
     return RunData(source.name, [source.tasks[n] for n in source.tasks if n in names], train, validation)

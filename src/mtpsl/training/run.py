@@ -17,7 +17,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.progress import track
 
-from mtpsl.data.loading import make_loader
 from mtpsl.data.partial import PartialDataset
 from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Scores
@@ -25,7 +24,6 @@ from mtpsl.networks import MultiTaskNetwork
 from mtpsl.objectives import Objective
 from mtpsl.tasks import Task
 from mtpsl.training.assemble import (
-    RunData,
     build_augmentation,
     build_network,
     build_objective,
@@ -36,6 +34,7 @@ from mtpsl.training.assemble import (
 from mtpsl.training.callbacks import History, LastCheckpoint, ProgressBar
 from mtpsl.training.config import RunConfig
 from mtpsl.training.folder import RunFolder
+from mtpsl.training.loaders import Loaders
 from mtpsl.training.memory import keep_freed_memory
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.pictures import draw_pictures
@@ -121,7 +120,8 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
             size=size,
         ),
     )
-    trainer = make_trainer(config, folder, [history], progress)
+    loaders = Loaders(config, data)
+    trainer = make_trainer(config, folder, [history], progress, varies=loaders.varies)
     if main and not resume:
         folder.create(config, data.tasks)
     if trainer.strategy.root_device.type == "cpu":
@@ -131,7 +131,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
             torch._functorch.config.donated_buffer = False
         network.compile()
     try:
-        trainer.fit(module, datamodule=Loaders(config, data), ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(module, datamodule=loaders, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as error:  # Lightning's answer to Ctrl-C
         raise UserError(f"interrupted: `mtpsl train --resume {out}` continues after the last complete epoch") from error
     if trainer.is_global_zero and config.training.sheets:
@@ -164,51 +164,10 @@ def preload(dataset: PartialDataset, description: str, progress: bool) -> None:
         dataset[index]
 
 
-class Loaders(lightning.LightningDataModule):
-    """The loaders of a run; each process reads its share."""
-
-    def __init__(self, config: RunConfig, data: RunData) -> None:
-        super().__init__()
-        self.config, self.data = config, data
-        self.specs = {task.name: task.target_spec for task in data.tasks}
-
-    def train_dataloader(self) -> Any:
-        """Shuffled by (seed, epoch)."""
-        trainer, training = self.trainer, self.config.training
-        assert trainer is not None
-        return make_loader(
-            self.data.train,
-            self.specs,
-            batch_size=training.batch_size,
-            shuffle=True,
-            seed=training.seed,
-            workers=self.config.data.workers,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
-            drop_last=len(self.data.train) >= training.batch_size * trainer.world_size,
-            pin_memory=trainer.strategy.root_device.type == "cuda",
-        )
-
-    def val_dataloader(self) -> Any:
-        """In order, no image twice."""
-        assert self.trainer is not None
-        return self.validation_loader(self.trainer.global_rank, self.trainer.world_size)
-
-    def validation_loader(self, rank: int, world_size: int) -> Any:
-        """The validation images of one process."""
-        return make_loader(
-            self.data.validation,
-            self.specs,
-            batch_size=self.config.training.batch_size,
-            shuffle=False,
-            workers=self.config.data.workers,
-            rank=rank,
-            world_size=world_size,
-        )
-
-
-def make_trainer(config: RunConfig, folder: RunFolder, callbacks: list[Callback], progress: bool) -> lightning.Trainer:
-    """Lightning's trainer for a run.
+def make_trainer(
+    config: RunConfig, folder: RunFolder, callbacks: list[Callback], progress: bool, *, varies: bool = False
+) -> lightning.Trainer:
+    """Lightning's trainer for a run; `varies`: its epochs differ in their number of batches.
 
     Raises:
         UserError: this machine has no such accelerator, or not so many.
@@ -217,7 +176,7 @@ def make_trainer(config: RunConfig, folder: RunFolder, callbacks: list[Callback]
     quiet_lightning()
     bar: list[Callback] = [ProgressBar()] if progress else []
     try:
-        return lightning_trainer(config, folder, [*callbacks, LastCheckpoint(folder), *bar], progress)
+        return lightning_trainer(config, folder, [*callbacks, LastCheckpoint(folder), *bar], progress, varies)
     except MisconfigurationException as error:
         raise UserError(
             f"training.accelerator {training.accelerator}, training.devices {training.devices}: {error}"
@@ -225,7 +184,7 @@ def make_trainer(config: RunConfig, folder: RunFolder, callbacks: list[Callback]
 
 
 def lightning_trainer(
-    config: RunConfig, folder: RunFolder, callbacks: list[Callback], progress: bool
+    config: RunConfig, folder: RunFolder, callbacks: list[Callback], progress: bool, varies: bool
 ) -> lightning.Trainer:
     """The settings of a run as Lightning calls them."""
     training = config.training
@@ -235,6 +194,7 @@ def lightning_trainer(
         strategy="ddp_find_unused_parameters_true" if training.devices > 1 else "auto",
         precision="32-true" if training.precision == "32" else training.precision,
         max_epochs=training.epochs,
+        reload_dataloaders_every_n_epochs=int(varies),  # else Lightning keeps the first epoch's number of batches
         check_val_every_n_epoch=training.validate_every,
         num_sanity_val_steps=0,
         gradient_clip_val=training.clip,

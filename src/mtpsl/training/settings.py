@@ -35,6 +35,10 @@ class DataSettings:
         tasks: the tasks among which the regime chooses; by default all of the data set.
         unlabelled: what to do where a training image has no label of any task: `refuse` (it may be a mistake), `skip`
             the image, or `keep` it for objectives that learn from such (`semi_supervised`).
+        epoch_images: which images an epoch of training goes over: those with a label for the run's tasks
+            (`labelled`), or `all` of the split (published), also those whose labels the regime hides or that belong to
+            other tasks. Either way a batch without any label is passed over without a step, unless the objective learns
+            from such (`semi_supervised`).
         train_split: name of the training split.
         val_split: name of the split that scores are computed on.
         limit: use only this many training images (drawn by `label_seed`).
@@ -70,6 +74,7 @@ class DataSettings:
     label_seed: int | None = None
     tasks: list[str] | None = None
     unlabelled: Literal["refuse", "skip", "keep"] = "refuse"
+    epoch_images: Literal["labelled", "all"] = "labelled"
     train_split: str = "train"
     val_split: str = "val"
     limit: int | None = None
@@ -131,6 +136,7 @@ class TrainingSettings:
     Args:
         epochs: passes over the training images.
         batch_size: images per step and process.
+        drop_last: leave out the last batch of an epoch where fewer images are left for it.
         lr: learning rate of Adam.
         weight_decay: L2 penalty of Adam.
         schedule: `step` halves the rate after half of the epochs (published for NYU-v2 and Cityscapes), `poly` lowers
@@ -156,6 +162,7 @@ class TrainingSettings:
 
     epochs: int = 200
     batch_size: int = 8
+    drop_last: bool = True
     lr: float = 1e-4
     weight_decay: float = 0.0
     schedule: Literal["step", "poly", "constant"] = "step"

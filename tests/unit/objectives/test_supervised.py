@@ -41,3 +41,11 @@ def test_weights_of_unknown_tasks_are_refused() -> None:
     network = SegNet({"depth": 1}, width=0.125)
     with pytest.raises(ValueError, match="deph"):
         Supervised([Depth()], network, task_weights={"deph": 1.0})
+
+
+def test_the_single_task_baseline_can_average_over_the_whole_batch() -> None:
+    network = SegNet({"depth": 1}, width=0.125).eval()
+    data = batch([("depth",), (), (), ("depth",)])
+    over_labelled = SingleTask([Depth()], network)(network, data).total()
+    over_all = SingleTask([Depth()], network, average="batch")(network, data).total()
+    assert over_all.item() == pytest.approx(over_labelled.item() * 2 / 4)

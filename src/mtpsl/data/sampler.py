@@ -1,0 +1,84 @@
+"""The order of images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from mtpsl.data.shares import Shares
+from mtpsl.errors import UserError
+
+
+class EpochSampler(Sampler[int]):
+    """The order of images: a function of seed and epoch alone, shared out over processes.
+
+    Args:
+        count: how many images there are.
+        shuffle: a new order each epoch.
+        seed: of the order.
+        rank: which of the processes this one is.
+        world_size: how many processes share the images.
+        drop_last_to: cut the share of each process to a multiple of this (the batch size).
+        pad: repeat images so that all processes get equally many (by default when shuffling: training); without, every
+            image goes to exactly one process and shares may differ by one (evaluation).
+        shares: what part of an epoch comes from which source (with `shuffle`); by default every image is drawn once.
+
+    Raises:
+        UserError: `drop_last_to` leaves nothing.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        shuffle: bool,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        drop_last_to: int | None = None,
+        pad: bool | None = None,
+        shares: Shares | None = None,
+    ) -> None:
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank should be from 0 to {world_size - 1}, not {rank}")
+        self.count, self.shuffle, self.seed = count, shuffle, seed
+        self.rank, self.world_size, self.shares = rank, world_size, shares
+        self.epoch = 0
+        self._length = (
+            -(-count // world_size) if (shuffle if pad is None else pad) else len(range(rank, count, world_size))
+        )
+        if drop_last_to is not None:
+            if self._length < drop_last_to:
+                raise UserError(
+                    f"{count} images over {world_size} processes do not fill one batch of {drop_last_to}: "
+                    "lower the batch size or give more images"
+                )
+            self._length -= self._length % drop_last_to
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of an epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.places()[self.rank].tolist())
+
+    def places(self) -> Int[Tensor, "w n"]:
+        """The images of an epoch in the order of each process, as if every one had as many as this one."""
+        order = torch.arange(self.count)
+        if self.shuffle:
+            state = np.random.SeedSequence([self.seed % 2**64, self.epoch]).generate_state(1, np.uint64)[0]
+            generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
+            if self.shares is None:
+                order = torch.randperm(self.count, generator=generator)
+            else:
+                order = self.shares.draw(generator)
+        places = torch.arange(self._length) * self.world_size + torch.arange(self.world_size)[:, None]
+        return order[places % max(self.count, 1)]

@@ -1,0 +1,78 @@
+"""The loaders of a run."""
+
+from __future__ import annotations
+
+import lightning
+from jaxtyping import Bool
+from torch import Tensor
+
+from mtpsl.data.loading import BatchLoader, make_loader
+from mtpsl.objectives import OBJECTIVES
+from mtpsl.training.assemble import RunData
+from mtpsl.training.config import RunConfig
+
+
+class Loaders(lightning.LightningDataModule):
+    """The loaders of a run; each process reads its share. They are made once: Lightning may ask anew every epoch."""
+
+    def __init__(self, config: RunConfig, data: RunData) -> None:
+        super().__init__()
+        self.config, self.data = config, data
+        self.specs = {task.name: task.target_spec for task in data.tasks}
+        self._made: dict[str, BatchLoader] = {}
+
+    @property
+    def labelled(self) -> Bool[Tensor, " n"] | None:
+        """Which training images have a label; None where the objective learns from those without, too."""
+        return None if OBJECTIVES[self.config.objective].learns_unlabelled else self.data.train.mask.any(1)
+
+    @property
+    def varies(self) -> bool:
+        """Whether epochs differ in their number of batches."""
+        return self.labelled is not None and not bool(self.labelled.all())
+
+    def train_dataloader(self) -> BatchLoader:
+        """Shuffled by (seed, epoch)."""
+        trainer = self.trainer
+        assert trainer is not None
+        if "train" not in self._made:
+            pin_memory = trainer.strategy.root_device.type == "cuda"
+            self._made["train"] = self.training_loader(trainer.global_rank, trainer.world_size, pin_memory=pin_memory)
+        self._made["train"].set_epoch(trainer.current_epoch)  # Lightning asks for the epoch's length before it says so
+        return self._made["train"]
+
+    def val_dataloader(self) -> BatchLoader:
+        """In order, no image twice."""
+        assert self.trainer is not None
+        if "val" not in self._made:
+            self._made["val"] = self.validation_loader(self.trainer.global_rank, self.trainer.world_size)
+        return self._made["val"]
+
+    def training_loader(self, rank: int, world_size: int, *, pin_memory: bool = False) -> BatchLoader:
+        """The training images of one process, without batches from which nothing can be learned."""
+        training, data = self.config.training, self.data.train
+        return make_loader(
+            data,
+            self.specs,
+            batch_size=training.batch_size,
+            shuffle=True,
+            seed=training.seed,
+            workers=self.config.data.workers,
+            rank=rank,
+            world_size=world_size,
+            drop_last=training.drop_last and len(data) >= training.batch_size * world_size,
+            pin_memory=pin_memory,
+            labelled=self.labelled,
+        )
+
+    def validation_loader(self, rank: int, world_size: int) -> BatchLoader:
+        """The validation images of one process."""
+        return make_loader(
+            self.data.validation,
+            self.specs,
+            batch_size=self.config.training.batch_size,
+            shuffle=False,
+            workers=self.config.data.workers,
+            rank=rank,
+            world_size=world_size,
+        )
