@@ -14,7 +14,7 @@ from pascal_tree import write_pascal
 
 TASKS = {"segmentation": "miou", "human_parts": "miou", "normals": "mean_err", "saliency": "miou", "edges": "odsf"}
 SMALL = [
-    "--network.pretrained", "false",
+    "--network.weights", "none",
     "--network.head_channels", "8",
     "--data.size", "[32,32]",
     "--training.batch_size", "2",

@@ -67,7 +67,7 @@ def from_here(config: RunConfig) -> RunConfig:
     training, options = config.training, dict(config.network_options)
     if training.start_from is not None:
         training = dataclasses.replace(training, start_from=str(Path(training.start_from).resolve()))
-    if options.get("weights") is not None:
+    if options.get("weights", "none") not in ("none", "hub", "package"):
         options["weights"] = str(Path(options["weights"]).resolve())
     data = dataclasses.replace(config.data, **absolute)
     return dataclasses.replace(config, data=data, training=training, network_options=options)

@@ -9,8 +9,10 @@ from mtpsl.networks.segnet import SegNet
 NETWORKS: dict[str, type[MultiTaskNetwork]] = {
     "segnet": SegNet,
     "mtan": MTAN,
-    "timm": EncoderDecoder,
+    "encoder_decoder": EncoderDecoder,
     "resnet_aspp": ResNetASPP,
 }
+ALIASES = {"timm": "encoder_decoder"}
+"""Other names of networks on the command line and in files."""
 
-__all__ = ["MTAN", "NETWORKS", "EncoderDecoder", "MultiTaskNetwork", "ResNetASPP", "SegNet"]
+__all__ = ["ALIASES", "MTAN", "NETWORKS", "EncoderDecoder", "MultiTaskNetwork", "ResNetASPP", "SegNet"]

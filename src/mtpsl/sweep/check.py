@@ -56,8 +56,8 @@ def _checked(run: PlannedRun, check: Any) -> Any:
 
 
 def _build(config: RunConfig, tasks: list[Task]) -> None:
-    if "pretrained" in config.network_options:  # nothing is downloaded for a check
-        config = replace(config, network_options={**config.network_options, "pretrained": False})
+    if config.network_options.get("weights") == "hub":  # nothing is downloaded for a check
+        config = replace(config, network_options={**config.network_options, "weights": "none"})
     with torch.device("meta"):
         build_objective(config, tasks, build_network(config, tasks))
         build_weighting(config, tasks)

@@ -121,8 +121,8 @@ def more_labels(settings: DataSettings) -> str:
 def build_network(config: RunConfig, tasks: list[Task], *, pretrained: bool = True) -> MultiTaskNetwork:
     """The network of a run, with fresh weights; without `pretrained` none are looked for, since a run's will follow."""
     options = config.network_options
-    if not pretrained:
-        options = {**options, **{k: v for k, v in {"pretrained": False, "weights": None}.items() if k in options}}
+    if not pretrained and "weights" in options:
+        options = {**options, "weights": "none"}
     try:
         return NETWORKS[config.network]({task.name: task.out_channels for task in tasks}, **options)
     except UserError:

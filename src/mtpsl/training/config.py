@@ -13,7 +13,7 @@ import yaml
 
 from mtpsl.brackets import with_brackets
 from mtpsl.errors import UserError
-from mtpsl.networks import NETWORKS
+from mtpsl.networks import ALIASES, NETWORKS
 from mtpsl.objectives import OBJECTIVES
 from mtpsl.training.settings import DataSettings, TrainingSettings, names
 from mtpsl.weighting import WEIGHTINGS
@@ -83,9 +83,11 @@ def parse_config(
         options = base.get(group)
         options = {"name": options} if isinstance(options, str) else dict(options or {})
         name = argument_value(arguments, f"--{group}.name") or options.get("name", default)
+        name = ALIASES.get(name, name)
         if name not in registry:
             raise UserError(f"{group} {name!r} is unknown: choose one of {', '.join(registry)}")
-        if options.get("name", name) != name:  # another choice than the file's: its options do not apply
+        before = options.get("name", name)
+        if ALIASES.get(before, before) != name:  # another choice than the file's: its options do not apply
             known = option_names(registry[name], group)
             options = {key: value for key, value in options.items() if key in known}
         base[group] = {**options, "name": name}
@@ -140,7 +142,7 @@ def make_parser(chosen: Mapping[str, str], prog: str) -> jsonargparse.ArgumentPa
         parser.add_argument(
             f"--{group}.name",
             default=chosen[group],
-            choices=list(registry),
+            choices=[*registry, *(ALIASES if group == "network" else ())],
             help=f"also --{group} NAME",
         )
         parser.add_class_arguments(registry[chosen[group]], group, skip=supplied)

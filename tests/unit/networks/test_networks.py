@@ -20,7 +20,7 @@ CHANNELS = {"segmentation": 5, "depth": 1, "normals": 3}
 SMALL = {
     "segnet": {"width": 0.125},
     "mtan": {"width": 0.125},
-    "timm": {"encoder": "resnet18", "decoder_channels": 16},
+    "encoder_decoder": {"encoder": "resnet18", "decoder_channels": 16},
     "resnet_aspp": {"head_channels": 16},
 }
 
@@ -88,8 +88,9 @@ def test_any_timm_encoder_takes_images_of_any_size(encoder: str) -> None:
 def test_a_vision_transformer_is_decoded_at_a_quarter_of_the_image() -> None:
     network = EncoderDecoder({"depth": 1}, encoder="vit_tiny_patch16_224", decoder_channels=8)
     features = network.encoder(torch.rand(2, 3, 64, 96))
-    assert [tuple(x.shape[-2:]) for x in features] == [(4, 6)] * 3
-    assert network.decoder(features).shape == (2, 8, 16, 24)
+    assert [tuple(x.shape[-2:]) for x in features] == [(4, 6)] * 4
+    images = torch.rand(2, 3, 64, 96)
+    assert network.decoders["shared"](images, features).shape == (2, 8, 16, 24)
 
 
 @pytest.mark.parametrize("mapping", ["segnet", "resnet18"])
@@ -146,7 +147,7 @@ def test_a_tag_chooses_the_weights_that_are_asked_for(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(timm, "create_model", offline)
     for network in (EncoderDecoder, ResNetASPP):
-        tagged = network(CHANNELS, encoder="resnet18.tv_in1k", pretrained=True)
+        tagged = network(CHANNELS, encoder="resnet18.tv_in1k", weights="hub")
         plain = network(CHANNELS, encoder="resnet18")
         assert [*tagged.state_dict()] == [*plain.state_dict()]
     assert asked == ["https://download.pytorch.org/models/resnet18-f37072fd.pth"] * 2  # torchvision's first weights

@@ -133,7 +133,7 @@ def test_without_a_connection_the_message_names_the_cure(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(UserError, match=r"cannot be had \(no route to host\).*--network.weights FILE") as caught:
-        ResNetASPP(PASCAL, pretrained=True)
+        ResNetASPP(PASCAL, weights="hub")
     assert "\n" not in str(caught.value)
 
 

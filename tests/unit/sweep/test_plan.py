@@ -203,7 +203,7 @@ def test_every_shipped_table_is_right_but_for_the_data(path: Path, tmp_path: Pat
     assert path.read_text().startswith(f"# {table.title.split(',')[0] if table.sources else 'Built-in'}")
     assert f"mtpsl sweep {path.stem}" in path.read_text()
     words = [] if path.stem == "demo" else [*folder_words(tmp_path), "--data.size", "[32,64]", "--data.classes", "null"]
-    words += ["--network.pretrained", "false"] if path.stem == "tab12" else []  # no download in a test
+    words += ["--network.weights", "none"] if path.stem == "tab12" else []  # no download in a test
     runs = plan_runs(table, words)
     check_runs(runs)
     printed = published_numbers(table.sources, table.benchmark)

