@@ -26,12 +26,15 @@ class Picture:
     name: str
 
 
-def find_pictures(paths: Path | Sequence[Path], skip: Sequence[Path] = ()) -> list[Picture]:
+def find_pictures(
+    paths: Path | Sequence[Path], skip: Sequence[Path] = (), passed_over: list[Path] | None = None
+) -> list[Picture]:
     """The picture files that are meant; a folder stands for all pictures below it, hidden ones apart.
 
     Args:
         paths: files and folders.
         skip: folders whose pictures are results, not inputs.
+        passed_over: takes the files of these folders that are no pictures.
 
     Raises:
         UserError: a path that does not exist, a file that is no picture, a folder without any, a result given as an
@@ -44,7 +47,7 @@ def find_pictures(paths: Path | Sequence[Path], skip: Sequence[Path] = ()) -> li
         raise UserError("no picture given: name files or a folder")
     for path in given:
         if path.is_dir():
-            pictures = pictures_below(path, results)
+            pictures = pictures_below(path, results, [] if passed_over is None else passed_over)
         elif not path.exists():
             raise UserError(f"{path}: no such file or folder")
         elif path.suffix.lower() not in SUFFIXES:
@@ -63,14 +66,18 @@ def find_pictures(paths: Path | Sequence[Path], skip: Sequence[Path] = ()) -> li
     return list(found.values())
 
 
-def pictures_below(folder: Path, results: Sequence[Path]) -> list[Picture]:
-    """All pictures in a folder and its sub-folders, sorted by path."""
+def pictures_below(folder: Path, results: Sequence[Path], passed_over: list[Path]) -> list[Picture]:
+    """All pictures in a folder and its sub-folders, sorted by path; other files are added to `passed_over`."""
     pictures = []
     for path in sorted(folder.rglob("*")):
         inner = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in inner.parts)
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not hidden and not within(path, results):
+        if path.is_dir() or hidden or within(path, results):
+            continue
+        if path.suffix.lower() in SUFFIXES:
             pictures.append(Picture(path, (inner.parent / inner.stem).as_posix()))
+        else:
+            passed_over.append(path)
     if not pictures:
         raise UserError(f"{folder}: no picture in this folder: there should be files that end in {', '.join(SUFFIXES)}")
     return pictures
