@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from mtpsl.data.augment import Augmentation
     from mtpsl.data.splits import describe_split
     from mtpsl.errors import UserError
-    from mtpsl.inference import Prediction, Predictor, TrainingSizes
+    from mtpsl.inference import Exportable, Prediction, Predictor, TrainingSizes
     from mtpsl.networks import MTAN, EncoderDecoder, MultiTaskNetwork, ResNetASPP, SegNet
     from mtpsl.objectives import (
         ContrastiveLoss,
@@ -48,7 +48,7 @@ MODULES = {
     "mtpsl.data.augment": ("Augmentation",),
     "mtpsl.data.splits": ("describe_split",),
     "mtpsl.errors": ("UserError",),
-    "mtpsl.inference": ("Prediction", "Predictor", "TrainingSizes"),
+    "mtpsl.inference": ("Exportable", "Prediction", "Predictor", "TrainingSizes"),
     "mtpsl.networks": ("MTAN", "EncoderDecoder", "MultiTaskNetwork", "ResNetASPP", "SegNet"),
     "mtpsl.objectives": (
         "ContrastiveLoss",
@@ -104,6 +104,7 @@ __all__ = [
     "DiscriminatorLoss",
     "Edges",
     "EncoderDecoder",
+    "Exportable",
     "Fixed",
     "GradNorm",
     "JointTaskRegularization",

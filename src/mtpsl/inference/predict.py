@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -19,6 +18,7 @@ from mtpsl.inference.resize import resized, strips
 from mtpsl.inference.sizes import Size, TrainingSizes
 from mtpsl.inference.tiles import Span, blended
 from mtpsl.inference.writing import PredictionSummary, check_folder_names
+from mtpsl.networks.network import padded
 from mtpsl.tasks import Task
 
 #: the shortest tile
@@ -30,9 +30,9 @@ class Predictor:
 
     The network sees a picture as it saw those of its training (`TrainingSizes.whole`): where all of them were brought
     to one size, so is every picture whose aspect ratio is among theirs, and predictions are those that an evaluation
-    scores. Its border is repeated until both sides are divisible by the network's stride. Predictions are cropped to
-    the picture again, brought to its size bilinearly while they are still raw, and then decoded, strip by strip, so
-    that memory does not grow with classes times pixels.
+    scores. Its lower and right border is repeated until both sides are divisible by the network's stride, as networks
+    do by themselves. Predictions are cropped to the picture again, brought to its size bilinearly while they are still
+    raw, and then decoded, strip by strip, so that memory does not grow with classes times pixels.
 
     With `tile`, a picture is cut into overlapping tiles, each seen with pixels of the size that those of the training
     pictures had: for pictures that show more than those, not the same at a higher resolution. Raw predictions
@@ -169,11 +169,7 @@ class Predictor:
             ValueError: the image has another form, or the network leaves out a task or answers in another size.
         """
         height, width = size or self.working_size(*size_of(as_picture(picture)))
-        x = seen(picture, (height, width)).to(self.device)
-        stride = int(getattr(self.network, "stride", 1))
-        down, right = -height % stride, -width % stride
-        top, left = down // 2, right // 2
-        x = F.pad(x, (left, right - left, top, down - top), mode="replicate")
+        x = padded(seen(picture, (height, width)).to(self.device), int(getattr(self.network, "stride", 1)))
         with torch.no_grad(), evaluation_mode(self.network):
             predictions = self.network(x).predictions
         for task in self.tasks:
@@ -181,10 +177,7 @@ class Predictor:
             if shape != (1, task.out_channels, *x.shape[-2:]):
                 wanted = (1, task.out_channels, *x.shape[-2:])
                 raise ValueError(f"{task.name}: the network should predict shape {wanted}, not {shape}")
-        return {
-            task.name: predictions[task.name][..., top : top + height, left : left + width].float()
-            for task in self.tasks
-        }
+        return {task.name: predictions[task.name][..., :height, :width].float() for task in self.tasks}
 
     def working_size(self, height: int, width: int) -> Size:
         """Height and width at which the network sees a picture, before padding."""
