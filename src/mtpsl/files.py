@@ -1,10 +1,10 @@
-"""Files that exist whole or not at all."""
+"""Files: find those below a folder; write them whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mtpsl.errors import UserError
@@ -25,6 +25,30 @@ def check_writable(path: Path, option: str) -> None:
             pass
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}): {cure}") from error
+
+
+def files_below(folder: Path, around: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
+    """All files in a folder and its sub-folders, sorted by path, without hidden ones.
+
+    Folders may be links; one that leads back to a folder around it (`around`: their devices and numbers) is not
+    entered. A link to nothing counts as a file.
+    """
+    status = folder.stat()
+    place = (status.st_dev, status.st_ino)
+    if place in around:
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from files_below(path, (*around, place))
+        else:
+            yield path
+
+
+def leads_nowhere(path: Path) -> bool:
+    """Whether a path is a link whose target is not there."""
+    return path.is_symlink() and not path.exists()
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src"
-BASE = {"structures", "errors", "files", "options", "processes", "device"}
+BASE = {"structures", "errors", "files", "options", "pictures", "processes", "device"}
 ALL = {"tasks", "weighting", "networks", "data", "objectives", "evaluation", "inference", "visualization", "training"}
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
+    "pictures": {"errors"},
     "shipped": {"errors"},
     "options": set(),
     "processes": set(),

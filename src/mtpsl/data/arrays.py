@@ -1,4 +1,4 @@
-"""Pictures and arrays in files: open them without executing anything, and resize them."""
+"""Arrays in files: open them without executing anything, and resize them."""
 
 from __future__ import annotations
 
@@ -7,48 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from mtpsl.errors import UserError
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 ARRAY_SUFFIXES = (".png", ".npy")
-COLOR_MODES = ("1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr")
 ARRAY_MODES = ("1", "L", "I;16", "I;16B", "I", "RGB", "RGBA", "LA")
-
-
-def read_image(path: Path, size: tuple[int, int] | None = None) -> Float[Tensor, "3 h w"]:
-    """An image with values from 0 to 1.
-
-    Args:
-        path: a PNG or JPEG file.
-        size: height and width to resize to.
-
-    Raises:
-        UserError: the file is broken, has more than 8 bits per channel, or is transparent.
-    """
-    return image_tensor(read_picture(path), size)
-
-
-def read_picture(path: Path) -> Image.Image:
-    """An image as RGB, turned upright as its EXIF entry says."""
-    picture = _open(path, "an image", upright=True)
-    if picture.mode not in COLOR_MODES:
-        raise UserError(
-            f"{path}: an image should have 8 bits per channel, not mode {picture.mode!r}: convert it to RGB"
-        )
-    if "A" in picture.mode and np.asarray(picture.getchannel("A")).min() < 255:
-        raise UserError(f"{path}: an image should not be transparent: remove the alpha channel")
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
-
-
-def image_tensor(picture: Image.Image, size: tuple[int, int] | None = None) -> Float[Tensor, "3 h w"]:
-    """A picture as a tensor from 0 to 1, resized bilinearly with antialiasing."""
-    if size is not None and picture.size != size[::-1]:
-        picture = picture.resize(size[::-1], Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float().div_(255)
 
 
 def read_array(path: Path, *, palette: bool = False) -> np.ndarray:
@@ -63,7 +28,7 @@ def read_array(path: Path, *, palette: bool = False) -> np.ndarray:
     """
     if path.suffix.lower() == ".npy":
         return _load_numpy(path)
-    picture = _open(path, "a label")
+    picture = _open(path)
     if picture.mode not in ARRAY_MODES and not (palette and picture.mode == "P"):
         raise UserError(
             f"{path}: a label should be a plain PNG of numbers, not mode {picture.mode!r}: save it as a grey or RGB PNG"
@@ -95,15 +60,13 @@ def any_covered(x: Tensor, size: tuple[int, int]) -> Tensor:
     return nearest(pooled, size)
 
 
-def _open(path: Path, what: str, upright: bool = False) -> Image.Image:
+def _open(path: Path) -> Image.Image:
     try:
         with path.open("rb") as file:
             picture: Image.Image = Image.open(file, formats=("PNG", "JPEG"))
             picture.load()
-            if upright:
-                ImageOps.exif_transpose(picture, in_place=True)
     except Exception as error:  # a broken file makes Pillow raise OSError, SyntaxError, ValueError, zlib's and struct's
-        raise UserError(f"{path}: cannot be read as {what} ({_reason(error)}): replace or remove the file") from error
+        raise UserError(f"{path}: cannot be read as a label ({_reason(error)}): replace or remove the file") from error
     return picture
 
 

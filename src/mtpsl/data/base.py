@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mtpsl.data.arrays import image_tensor
 from mtpsl.data.label_format import LabelFormat
 from mtpsl.data.shares import Shares
 from mtpsl.errors import UserError
+from mtpsl.pictures import picture_tensor, read_header, read_picture
 from mtpsl.structures import Sample
 from mtpsl.tasks import Task
 
@@ -33,6 +32,8 @@ class LabelledDataset(Dataset[Sample], ABC):
     keys: list[str]
     #: which labels exist, known without opening a label
     available: Bool[Tensor, "n k"]
+    #: whether it was put together by whoever trains on it, so that an image without any label is no mistake
+    own: ClassVar[bool] = False
     #: how often the images of each source are drawn in training, if there are several sources
     shares: Shares | None = None
 
@@ -53,6 +54,10 @@ class LabelledDataset(Dataset[Sample], ABC):
             if name not in self.tasks:
                 raise ValueError(f"unknown task {name!r}: {self.name} has {', '.join(self.tasks)}")
         return self._read(range(len(self))[index], tasks)
+
+    def image_size(self, index: int) -> tuple[int, int]:
+        """Height and width with which an image is read; cheap where the file or the data set says it."""
+        return stored_size(self.read(index, []).image)
 
     @abstractmethod
     def _read(self, index: int, tasks: Sequence[str]) -> Sample:
@@ -97,6 +102,14 @@ class StoredDataset(LabelledDataset):
     def image(self, index: int) -> Image.Image | Float[Tensor, "3 h w"]:
         """An image as it is stored: a picture, or values from 0 to 1."""
 
+    def image_size(self, index: int) -> tuple[int, int]:
+        """Height and width with which an image is read."""
+        return self.size or stored_size(self.image(index))
+
+    def turned(self, index: int) -> bool:
+        """Whether an image is turned upright when it is read."""
+        return False
+
     @abstractmethod
     def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
         """The stored numbers of a label that exists, (h, w) or (h, w, c), and the file to name in errors."""
@@ -112,24 +125,33 @@ class StoredDataset(LabelledDataset):
 
     def _read(self, index: int, tasks: Sequence[str]) -> Sample:
         stored = self.image(index)
-        sample = Sample(self.keys[index], sized_image(stored, self.size))
+        sample = Sample(self.keys[index], picture_tensor(stored, self.size))
         for column, name in enumerate(self.tasks):
             if name in tasks and self.available[index, column]:
                 sample.targets[name], sample.valid[name] = self.label(index, name, stored_size(stored))
         return sample
 
 
+class PictureDataset(StoredDataset):
+    """A stored data set whose images are picture files."""
+
+    @abstractmethod
+    def image_path(self, index: int) -> Path:
+        """The file of an image."""
+
+    def image(self, index: int) -> Image.Image | Float[Tensor, "3 h w"]:
+        """The picture, upright."""
+        return read_picture(self.image_path(index))
+
+    def image_size(self, index: int) -> tuple[int, int]:
+        """Height and width with which the picture is read, without decoding it."""
+        return self.size or read_header(self.image_path(index)).size
+
+    def turned(self, index: int) -> bool:
+        """Whether the file's EXIF entry has the picture turned."""
+        return read_header(self.image_path(index)).turned
+
+
 def stored_size(image: Image.Image | Tensor) -> tuple[int, int]:
     """Height and width."""
     return (image.height, image.width) if isinstance(image, Image.Image) else (image.shape[-2], image.shape[-1])
-
-
-def sized_image(
-    image: Image.Image | Float[Tensor, "3 h w"], size: tuple[int, int] | None
-) -> Float[Tensor, "3 new_h new_w"]:
-    """An image as values from 0 to 1, resized bilinearly with antialiasing."""
-    if isinstance(image, Image.Image):
-        return image_tensor(image, size)
-    if size is None or tuple(image.shape[-2:]) == size:
-        return image
-    return F.interpolate(image[None], size=size, mode="bilinear", align_corners=False, antialias=True)[0]

@@ -11,11 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from jaxtyping import Bool
-from PIL import Image
 from torch import Tensor
 
-from mtpsl.data.arrays import read_array, read_picture
-from mtpsl.data.base import StoredDataset
+from mtpsl.data.arrays import read_array
+from mtpsl.data.base import PictureDataset
 from mtpsl.data.cityscapes_classes import cityscapes_classes
 from mtpsl.data.class_table import ClassTableFormat
 from mtpsl.data.formats import DepthFormat
@@ -63,7 +62,7 @@ class DisparityFormat(DepthFormat):
         return inverse[None], torch.from_numpy(valid)
 
 
-class Cityscapes(StoredDataset):
+class Cityscapes(PictureDataset):
     """Cityscapes in its official layout.
 
         leftImg8bit/<split>/<city>/<city>_<seq>_<frame>_leftImg8bit.png
@@ -133,9 +132,9 @@ class Cityscapes(StoredDataset):
         """The folders in `leftImg8bit`."""
         return sub_folders(root / "leftImg8bit")
 
-    def image(self, index: int) -> Image.Image:
-        """The picture as stored."""
-        return read_picture(self.images[self.keys[index]])
+    def image_path(self, index: int) -> Path:
+        """The picture's file."""
+        return self.images[self.keys[index]]
 
     def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
         """The numbers of a label file."""

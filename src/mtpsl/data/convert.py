@@ -15,11 +15,12 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
-from mtpsl.data.base import StoredDataset, sized_image, stored_size
+from mtpsl.data.base import StoredDataset, stored_size
 from mtpsl.data.layouts import open_layout, require_layout, splits_of
 from mtpsl.data.provenance import Provenance, provenance, read_provenance, write_provenance
 from mtpsl.data.writers import WRITERS, Item, Writer
 from mtpsl.errors import UserError
+from mtpsl.pictures import picture_tensor
 
 
 def convert_dataset(
@@ -172,7 +173,7 @@ def read_item(dataset: StoredDataset, index: int) -> Item:
         if exists
     }
     if not isinstance(image, Image.Image):
-        image = sized_image(image, size)
+        image = picture_tensor(image, size)
     elif size is not None and stored_size(image) != size:
         image = image.resize(size[::-1], Image.Resampling.BILINEAR)
     return Item(dataset.keys[index], image, labels)

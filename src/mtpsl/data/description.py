@@ -12,6 +12,7 @@ import yaml
 
 from mtpsl.data.formats import FORMATS
 from mtpsl.data.label_format import LabelFormat
+from mtpsl.data.tree import sub_folders
 from mtpsl.errors import UserError
 
 
@@ -50,13 +51,20 @@ def read_description(path: str | Path) -> Description:
         cure = other_layout(path.parent, "folder") if path.name == "dataset.yaml" else ""
         raise UserError(
             f"{path}: no such description: "
-            + (cure or "write one (name, and tasks with classes, scale, ...) or give its path")
+            + (cure or f"write one, as `name: mine` and `tasks: {{{_described(path.parent)}}}`, or give its path")
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     return parse_description(content, path)
+
+
+def _described(root: Path) -> str:
+    """How the folders of labels that are there would be described."""
+    entries = {"segmentation": "{classes: 3}", "depth": "{scale: 0.001}"}
+    there = dict.fromkeys(name for split in sub_folders(root) for name in sub_folders(root / split) if name in FORMATS)
+    return ", ".join(f"{name}: {entries.get(name, '{}')}" for name in there or ("segmentation", "depth"))
 
 
 def parse_description(content: Any, path: Path) -> Description:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from mtpsl.data.base import StoredDataset
+from mtpsl.data.split_names import find_split
+from mtpsl.data.tree import sub_folders
 from mtpsl.errors import UserError
 
 #: layouts by the file that describes them: where it lies, nothing else is asked
@@ -23,6 +25,8 @@ def recognize(root: str | Path) -> str | None:
     from mtpsl.data import DATASETS
 
     root = Path(root)
+    if root.is_file() and root.suffix.lower() in (".yaml", ".yml"):  # reading it says what is wrong in it
+        return "merged"
     for file, name in DESCRIPTIONS.items():
         if (root / file).is_file():
             return name
@@ -53,10 +57,25 @@ def require_layout(root: str | Path, name: str | None = None) -> str:
     found = name or recognize(root)
     if found is None:
         raise UserError(
-            f"{root}: this is none of the known layouts ({', '.join(DATASETS)}): unpack the whole archive, give the "
-            "folder that holds the splits, or name the layout with --name to read what is missing"
+            f"{root}: this is none of the known layouts ({', '.join(DATASETS)}): {own_layout(Path(root))}; "
+            "of a published set unpack the whole archive and give the folder that holds the splits, or name the layout "
+            "with --name to read what is missing"
         )
     return found
+
+
+def own_layout(root: Path) -> str:
+    """What a folder lacks to be a data set of one's own."""
+    if (root / "image").is_dir():
+        return f"move {root / 'image'} and the folders of labels beside it into a split, {root / 'train'}"
+    for folder in [root, *(root / name for name in sub_folders(root))]:
+        for name in sub_folders(folder):
+            if name.casefold() in ("image", "images", "img", "imgs", "pictures", "photos", "rgb"):
+                return f"rename {folder / name} to {folder / 'image' if folder != root else root / 'train/image'}"
+    return (
+        f"data of your own needs {root / 'dataset.yaml'}, and images should lie in <split>/image, as in "
+        f"{root / 'train/image'}, labels in <split>/<task> (docs/data.md)"
+    )
 
 
 def layout_title(name: str) -> str:
@@ -82,13 +101,14 @@ def open_layout(
     tasks: Sequence[str] | None = None,
     **options: Any,
 ) -> StoredDataset:
-    """One split of a data set; options that are None are left out.
+    """One split of a data set, also under a name that means the same; options that are None are left out.
 
     Raises:
         UserError: the layout has no such option, or the data set is not as it should be.
     """
     from mtpsl.data import DATASETS
 
+    split = find_split(split, splits_of(name, root)) or split
     dataset = DATASETS[name]
     given = {option: value for option, value in options.items() if value is not None}
     for option in given.keys() - inspect.signature(dataset).parameters.keys():

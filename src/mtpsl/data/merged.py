@@ -18,6 +18,7 @@ from mtpsl.data.label_format import LabelFormat
 from mtpsl.data.layouts import open_layout, require_layout, splits_of
 from mtpsl.data.merged_description import MergedDescription, Source, find_description, read_merged
 from mtpsl.data.shares import Shares
+from mtpsl.data.split_names import find_split
 from mtpsl.errors import UserError
 
 
@@ -34,6 +35,8 @@ class MergedDataset(StoredDataset):
         UserError: the YAML file or a source is missing or wrong, or two sources disagree about a task.
     """
 
+    own = True
+
     def __init__(
         self,
         root: str | Path,
@@ -44,7 +47,9 @@ class MergedDataset(StoredDataset):
     ) -> None:
         described = read_merged(root)
         self.name = described.name
-        present = {name: source for name, source in described.sources.items() if split in source_splits(source)}
+        present = {
+            name: source for name, source in described.sources.items() if find_split(split, [*source_splits(source)])
+        }
         if not present:
             known = ", ".join(_all(described))
             raise UserError(f"{described.path}: no source has a split {split!r}: there are {known}")
@@ -77,6 +82,11 @@ class MergedDataset(StoredDataset):
         """An image as its source has it."""
         source, row = self._place(index)
         return source.image(row)
+
+    def turned(self, index: int) -> bool:
+        """Whether its source turns an image upright."""
+        source, row = self._place(index)
+        return source.turned(row)
 
     def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
         """A label as its source has it."""
@@ -145,10 +155,11 @@ def agreed_formats(path: Path, sources: dict[str, StoredDataset]) -> dict[str, L
 
 def _open(described: MergedDescription, name: str, split: str, size: tuple[int, int]) -> StoredDataset:
     source = described.sources[name]
+    splits = source_splits(source)
     return open_layout(
         source_layout(source),
         source.root,
-        source_splits(source)[split],
+        splits[find_split(split, [*splits]) or split],
         size=size,
         tasks=source.tasks,
         **source.options,

@@ -10,11 +10,10 @@ from typing import ClassVar
 import numpy as np
 import torch
 from jaxtyping import Bool
-from PIL import Image
 from torch import Tensor
 
-from mtpsl.data.arrays import IMAGE_SUFFIXES, read_array, read_picture
-from mtpsl.data.base import StoredDataset
+from mtpsl.data.arrays import read_array
+from mtpsl.data.base import PictureDataset
 from mtpsl.data.class_table import ClassTableFormat
 from mtpsl.data.formats import DepthFormat, EdgesFormat
 from mtpsl.data.label_format import Label, LabelFormat
@@ -52,7 +51,7 @@ class NYUDEdgesFormat(EdgesFormat):
         return super().decode(stored, path)
 
 
-class NYUD(StoredDataset):
+class NYUD(PictureDataset):
     """NYU-v2 in the multi-task layout, in both variants (pictures or arrays), which may be mixed.
 
         gt_sets/{train,val}.txt           an id per line
@@ -106,7 +105,7 @@ class NYUD(StoredDataset):
         super().__init__(formats, size)
         listed = self.root / "gt_sets" / f"{split}.txt"
         self.keys = read_ids(listed)
-        self.images = find_listed(self.root / "images", IMAGE_SUFFIXES, self.keys, listed)
+        self.images = find_listed(self.root / "images", (".png", ".jpg", ".jpeg"), self.keys, listed)
         self.labels = {
             task: find_listed(self.root / LABELS[task][0], LABELS[task][1], self.keys, listed) for task in self.tasks
         }
@@ -117,9 +116,9 @@ class NYUD(StoredDataset):
         """The lists in `gt_sets`, if there is a folder `images`."""
         return sorted(path.stem for path in (root / "gt_sets").glob("[!.]*.txt")) if (root / "images").is_dir() else []
 
-    def image(self, index: int) -> Image.Image:
-        """The picture as stored."""
-        return read_picture(self.images[self.keys[index]])
+    def image_path(self, index: int) -> Path:
+        """The picture's file."""
+        return self.images[self.keys[index]]
 
     def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
         """The numbers of a label file."""

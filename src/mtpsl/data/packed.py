@@ -41,6 +41,8 @@ class PackedDataset(StoredDataset):
         UserError: not a converted set, an unknown split or task, or a file that is cut off or damaged.
     """
 
+    own = True
+
     def __init__(
         self,
         root: str | Path,
@@ -80,6 +82,10 @@ class PackedDataset(StoredDataset):
         if record.image == "picture" and self.size not in (None, record.size):
             return Image.fromarray(np.ascontiguousarray(np.moveaxis(values, 0, 2)))
         return torch.from_numpy(values.astype(np.float32)).div_(255)
+
+    def image_size(self, index: int) -> tuple[int, int]:
+        """Height and width with which an image is read, as packed.json says."""
+        return self.size or self._records[index].size
 
     def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
         """A label's target as (h, w) or (h, w, c)."""

@@ -51,6 +51,10 @@ class PartialDataset(Dataset[Sample]):
             self._cache[row] = _Packed(sample)
         return sample
 
+    def image_size(self, index: int) -> tuple[int, int]:
+        """Height and width of an image; no label is read."""
+        return self.dataset.image_size(self._rows[index])
+
     def subset(self, indices: Sequence[int]) -> PartialDataset:
         """The same data set with only some images, in the given order; the cache is shared.
 

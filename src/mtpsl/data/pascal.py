@@ -9,11 +9,10 @@ from typing import ClassVar
 import numpy as np
 import torch
 from jaxtyping import Bool
-from PIL import Image
 from torch import Tensor
 
-from mtpsl.data.arrays import read_array, read_picture
-from mtpsl.data.base import StoredDataset
+from mtpsl.data.arrays import read_array
+from mtpsl.data.base import PictureDataset
 from mtpsl.data.derived import DerivedLabels, Plane
 from mtpsl.data.formats import EdgesFormat, HumanPartsFormat, SaliencyFormat, SegmentationFormat
 from mtpsl.data.label_format import LabelFormat
@@ -37,7 +36,7 @@ LABELS = {
 DERIVED: dict[str, Callable[[Path], Plane | None]] = {"human_parts": human_parts, "edges": context_edges}
 
 
-class PascalContext(StoredDataset):
+class PascalContext(PictureDataset):
     """PASCAL-Context in the release for multi-task work (PASCAL_MT).
 
         ImageSets/Context/{train,val}.txt      an id per line
@@ -117,9 +116,9 @@ class PascalContext(StoredDataset):
             return []
         return sorted(path.stem for path in (root / "ImageSets" / "Context").glob("[!.]*.txt"))
 
-    def image(self, index: int) -> Image.Image:
-        """The picture as stored."""
-        return read_picture(self.images[self.keys[index]])
+    def image_path(self, index: int) -> Path:
+        """The picture's file."""
+        return self.images[self.keys[index]]
 
     def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
         """The numbers of a label file, or what was computed from it."""

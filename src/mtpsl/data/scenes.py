@@ -78,6 +78,10 @@ class ScenesDataset(LabelledDataset):
         self.keys = [f"{index:06d}" for index in range(count)]
         self.available: Bool[Tensor, "n k"] = torch.ones(count, len(self.tasks), dtype=torch.bool)
 
+    def image_size(self, index: int) -> tuple[int, int]:
+        """Height and width of every image."""
+        return self.size
+
     def _read(self, index: int, tasks: Sequence[str]) -> Sample:
         random = np.random.default_rng([self.seed, SPLITS.index(self.split), index])
         image, targets = render(random_scene(random), self.size, random)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,9 @@ class LabelSplit:
         """
         self._check_tasks(tasks, ignore_others)
         columns = [self.tasks.index(task) for task in tasks]
-        rows = {key: row for row, key in enumerate(numeric_order(keys) if self.keys is None else self.keys)}
+        keys = [composed(key) for key in keys]
+        listed = numeric_order(keys) if self.keys is None else map(composed, self.keys)
+        rows = {key: row for row, key in enumerate(listed)}
         if self.complete and len(self.labels) != len(keys):
             raise UserError(
                 f"{self.path}: lists {len(self.labels)} images, but the training split has {len(keys)}: "
@@ -128,6 +131,11 @@ class LabelSplit:
                     f"{self.path}: task {task!r} is not in the data set, which has {', '.join(tasks)}: "
                     f"correct its name{cure}"
                 )
+
+
+def composed(key: str) -> str:
+    """A name in the form of Unicode that data sets use: an editor may write letters and accents apart."""
+    return unicodedata.normalize("NFC", key)
 
 
 def numeric_order(keys: Sequence[str]) -> list[str]:

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Bool
-from PIL import Image
 from torch import Tensor
 
-from mtpsl.data.arrays import read_array, read_picture
-from mtpsl.data.base import StoredDataset
+from mtpsl.data.arrays import read_array
+from mtpsl.data.base import PictureDataset
 from mtpsl.data.class_table import ClassTableFormat
 from mtpsl.data.formats import DepthFormat, NormalsFormat
 from mtpsl.data.label_format import Label, LabelFormat
@@ -57,7 +56,7 @@ class TaskonomyNormalsFormat(NormalsFormat):
         return super().decode(stored, path)
 
 
-class Taskonomy(StoredDataset):
+class Taskonomy(PictureDataset):
     """Taskonomy as its download tool leaves it, with the published list of buildings beside it.
 
         rgb/taskonomy/<building>/point_<p>_view_<v>_domain_rgb.png     (or without the folder `taskonomy`)
@@ -118,9 +117,9 @@ class Taskonomy(StoredDataset):
         names = [(subset, part) for subset, path in lists.items() for part in listed_parts(path)]
         return [part if len(lists) == 1 else f"{subset}-{part}" for subset, part in names]
 
-    def image(self, index: int) -> Image.Image:
-        """The picture as stored."""
-        return read_picture(self.images[index])
+    def image_path(self, index: int) -> Path:
+        """The picture's file."""
+        return self.images[index]
 
     def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
         """The numbers of a label file."""

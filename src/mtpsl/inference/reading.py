@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
 from jaxtyping import Float
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from mtpsl.errors import UserError
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+from mtpsl.files import files_below
+from mtpsl.pictures import SUFFIXES, picture_tensor, read_picture
 
 
 @dataclass(frozen=True)
@@ -69,12 +65,11 @@ def find_pictures(
 def pictures_below(folder: Path, results: Sequence[Path], passed_over: list[Path]) -> list[Picture]:
     """All pictures in a folder and its sub-folders, sorted by path; other files are added to `passed_over`."""
     pictures = []
-    for path in sorted(folder.rglob("*")):
+    for path in files_below(folder):
         inner = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in inner.parts)
-        if path.is_dir() or hidden or within(path, results):
+        if within(path, results):
             continue
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in SUFFIXES and path.is_file():
             pictures.append(Picture(path, (inner.parent / inner.stem).as_posix()))
         else:
             passed_over.append(path)
@@ -89,35 +84,9 @@ def within(path: Path, folders: Sequence[Path]) -> bool:
 
 
 def read_image(path: Path) -> Float[Tensor, "3 h w"]:
-    """A picture as RGB from 0 to 1, turned upright as its EXIF orientation asks.
-
-    Grey pictures get three equal channels, 16-bit grey is divided by 65535, floating-point pixels should lie between
-    0 and 1 already, transparent pixels are put on white; of several frames the first is read.
+    """A picture as RGB from 0 to 1, read as training reads it (`mtpsl.pictures`).
 
     Raises:
         UserError: the file cannot be read as a picture.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of odd metadata and of large files; both can be predicted
-            with Image.open(path) as opened:
-                opened.load()
-                pixels = rgb(ImageOps.exif_transpose(opened))
-    except Exception as error:  # a decoder fed with a damaged file raises nearly anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: cannot be read as a picture ({reason.removesuffix(f' {str(path)!r}')})") from error
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-
-
-def rgb(image: Image.Image) -> Float[np.ndarray, "h w 3"]:
-    """The pixels of a picture of any mode as float32 from 0 to 1."""
-    if image.mode == "F" or image.mode.startswith("I"):
-        top = 1.0 if image.mode == "F" else 65535.0
-        grey = np.asarray(image).astype(np.float32) / top
-        if not (np.isfinite(grey).all() and grey.min() >= 0 and grey.max() <= 1):
-            raise ValueError(f"values should lie between 0 and {top:g}")
-        return np.repeat(grey[:, :, None], 3, 2)
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return np.asarray(image.convert("RGB")).astype(np.float32) / 255
+    return picture_tensor(read_picture(path))

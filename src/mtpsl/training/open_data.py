@@ -8,8 +8,9 @@ from typing import Literal
 
 from mtpsl.data import DATASETS
 from mtpsl.data.base import LabelledDataset
-from mtpsl.data.layouts import open_layout, recognize
+from mtpsl.data.layouts import open_layout, recognize, splits_of
 from mtpsl.data.scenes import ALL_TASKS, ScenesDataset
+from mtpsl.data.split_names import find_split
 from mtpsl.errors import UserError
 from mtpsl.tasks import Segmentation, Task
 from mtpsl.training.settings import DataSettings
@@ -38,6 +39,11 @@ def open_split(settings: DataSettings, split: str, tasks: list[str] | None) -> L
         own["classes"] = classes
     elif classes is None and name == "packed":
         classes = usual_classes(settings.name)
+    known = splits_of(name, settings.root)
+    if known and find_split(split, known) is None:
+        options = {settings.train_split: "--data.train_split", settings.val_split: "--data.val_split"}
+        cure = f": name the one that is meant with {options[split]}" if split in options else ""
+        raise UserError(f"{settings.root}: there is no split {split!r}: there are {', '.join(known)}{cure}")
     dataset = open_layout(name, settings.root, split, size=settings.size, tasks=tasks, **own)
     if name == "packed" and settings.name not in ("auto", "packed", dataset.name):
         raise UserError(

@@ -12,6 +12,8 @@ from PIL import Image
 
 from builders import SHARED, needs_shared
 from mtpsl.data import FolderDataset
+from mtpsl.data.layouts import open_layout
+from mtpsl.data.splits import read_split
 from mtpsl.errors import UserError
 
 DESCRIPTION = """
@@ -154,8 +156,8 @@ TREES = {
         "files should be .png, .npy, not b.tif",
     ),
     "images of another kind": (
-        lambda root: (root / "train/image/b.jpg").rename(root / "train/image/b.webp"),
-        "files should be .png, .jpg, .jpeg, not b.webp",
+        lambda root: (root / "train/image/b.jpg").rename(root / "train/image/b.heic"),
+        "files should be .png, .jpg, .jpeg, .jfif, .bmp, .webp, .gif, .tif, .tiff, .avif, not b.heic",
     ),
 }
 
@@ -169,6 +171,75 @@ def test_a_wrong_tree_is_refused_when_the_data_set_is_made(root, name):
         FolderDataset(root, "train")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_pictures_in_sub_folders_are_read_with_their_labels(root):
+    for task in ("image", "depth"):
+        shutil.copytree(root / "train" / task, root / "train" / task / "scene7" / "first")
+        shutil.copytree(root / "train" / task, root / "train" / task / ".thumbnails")
+    dataset = FolderDataset(root, "train")
+    assert dataset.keys == [*"abcde", *(f"scene7/first/{key}" for key in "abcde")]
+    assert dataset.available[:, 1].int().tolist() == [1, 1, 0, 0, 1] * 2
+    assert torch.equal(dataset[5].image, dataset[0].image)
+    shutil.move(root / "train/depth/scene7/first/b.png", root / "train/depth/scene7/b.png")
+    with pytest.raises(UserError, match=r"train/depth: no image belongs to scene7/b\.png"):
+        FolderDataset(root, "train")
+
+
+def test_folders_may_be_links_even_to_one_around_them(root):
+    shutil.move(root / "train/image", root / "pictures")
+    (root / "train/image").symlink_to(root / "pictures")
+    (root / "pictures/again").symlink_to(root / "pictures")
+    (root / "train/more").mkdir()
+    for name in ("f.png", "g.png"):
+        shutil.copy(root / "pictures/a.png", root / "train/more" / name)
+    (root / "pictures/more").symlink_to(root / "train/more")
+    assert FolderDataset(root, "train").keys == [*"abcde", "more/f", "more/g"]
+
+
+@pytest.mark.parametrize("kind", ["image", "depth"])
+def test_a_link_to_nothing_is_no_missing_label(root, kind):
+    path = root / "train" / kind / "a.png"
+    path.rename(path.with_name("kept"))
+    path.symlink_to("/old/disk/a.png")
+    with pytest.raises(UserError, match=rf"train/{kind}: links to nothing: a\.png \(/old/disk/a\.png\): mend"):
+        FolderDataset(root, "train")
+    path.unlink()
+    path.symlink_to("kept")
+    assert len(FolderDataset(root, "train")) == 5
+
+
+def test_names_in_two_forms_of_unicode_belong_together(root, tmp_path):
+    composed, apart = "Stra\u00dfe \u00fc", "Stra\u00dfe u\u0308"
+    for kind, name in {"image": composed, "depth": apart}.items():
+        (root / "train" / kind / "b.png").unlink(missing_ok=True)
+        shutil.copy(root / "train" / kind / "a.png", root / "train" / kind / f"{name}.png")
+    (root / "train/image/b.jpg").unlink()
+    (root / "train/segmentation/b.png").unlink()
+    dataset = FolderDataset(root, "train")
+    assert dataset.available[dataset.keys.index(composed)].tolist() == [False, True, False, False]
+    for name in (composed, apart):  # as it comes from an editor or from a listing
+        (tmp_path / "list.yaml").write_text(f"depth: ['{name}']", encoding="utf-8")
+        mask = read_split(tmp_path / "list.yaml").mask(dataset.keys, ["depth"])
+        assert mask[dataset.keys.index(composed)].item()
+    shutil.copy(root / "train/image/a.png", root / "train/image" / f"{apart}.png")
+    with pytest.raises(UserError, match="a second file of the same name"):
+        FolderDataset(root, "train")
+
+
+def test_splits_are_found_under_the_names_that_people_give_them(root):
+    (root / "train").rename(root / "Train")
+    for name in ("valid", "Validation", "VAL"):
+        (root / "val").rename(root / name)
+        assert open_layout("folder", root, "train").keys == [*"abcde"]
+        shutil.copytree(root / "Train/image", root / name / "image", dirs_exist_ok=True)
+        assert open_layout("folder", root, "val").keys == [*"abcde"]
+        (root / name).rename(root / "val")
+    shutil.copytree(root / "val", root / "valid")
+    assert open_layout("folder", root, "val").split == "val"
+    (root / "val").rename(root / "validation")
+    with pytest.raises(UserError, match="no split 'val': there are Train, valid, validation"):
+        open_layout("folder", root, "val")
 
 
 def test_a_label_of_another_size_than_its_image_is_refused(root):

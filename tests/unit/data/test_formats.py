@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mtpsl.data.arrays import any_covered, nearest, read_array, read_image
+from mtpsl.data.arrays import any_covered, nearest, read_array
 from mtpsl.data.description import read_description
 from mtpsl.data.formats import (
     FORMATS,
@@ -294,40 +294,6 @@ def test_broken_files_are_named_and_nothing_in_them_is_executed(tmp_path, capsys
         assert str(tmp_path / name) in str(caught.value)
         assert "\n" not in str(caught.value)
     assert "executed" not in capsys.readouterr().out
-
-
-def test_images_of_every_common_kind_become_rgb_from_zero_to_one(tmp_path):
-    grey = np.array([[0, 51], [102, 255]], np.uint8)
-    image = read_image(png(tmp_path / "a.png", grey))
-    assert image.dtype == torch.float32
-    assert torch.equal(image, torch.tensor([[0, 0.2], [0.4, 1]]).expand(3, 2, 2))
-    color = np.dstack([grey, grey * 0, 255 - grey])
-    assert torch.equal(read_image(png(tmp_path / "b.png", color)), torch.from_numpy(color).permute(2, 0, 1) / 255)
-    opaque = np.dstack([color, np.full_like(grey, 255)])
-    assert torch.equal(read_image(png(tmp_path / "c.png", opaque)), read_image(tmp_path / "b.png"))
-    with pytest.raises(UserError, match="transparent"):
-        read_image(png(tmp_path / "d.png", np.dstack([color, grey])))
-    with pytest.raises(UserError, match="8 bits"):
-        read_image(png(tmp_path / "e.png", grey.astype(np.uint16)))
-
-
-def test_a_photograph_is_turned_upright(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(np.zeros((8, 16, 3), np.uint8)).save(tmp_path / "a.jpg", exif=exif)
-    assert read_image(tmp_path / "a.jpg").shape == (3, 16, 8)
-
-
-def test_images_are_shrunk_with_antialiasing(tmp_path):
-    stripes = np.tile(np.array([[0, 255]], np.uint8), (8, 8))
-    image = read_image(png(tmp_path / "a.png", stripes), (4, 4))
-    assert image.shape == (3, 4, 4)
-    assert (image[:, :, 1:-1] - 0.5).abs().max() < 0.1
-    noise = np.random.default_rng(0).integers(0, 256, (24, 36, 3)).astype(np.uint8)
-    image = read_image(png(tmp_path / "b.png", noise), (10, 15))
-    plain = torch.from_numpy(noise).permute(2, 0, 1)[None].float() / 255
-    oracle = torch.nn.functional.interpolate(plain, (10, 15), mode="bilinear", antialias=True, align_corners=False)[0]
-    assert (image - oracle).abs().max() < 0.01
 
 
 GOOD = "name: x\ntasks: {segmentation: {classes: [a, b], ignore: 255}}"

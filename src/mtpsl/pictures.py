@@ -1,0 +1,134 @@
+"""Pictures as training, evaluation and prediction all read them: every common format, upright, as RGB."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import ExifTags, Image, ImageOps, features
+from torch import Tensor
+
+from mtpsl.errors import UserError
+
+#: what is opened; Pillow knows more formats, but each one is code that a stranger's file can reach
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "WEBP", "GIF", "TIFF", "AVIF")
+#: how such files end, in lower case
+SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+SUFFIXES += (".avif",) if features.check("avif") else ()  # Pillow may have been built without it
+#: how other pictures end, which have to be converted
+FOREIGN_SUFFIXES = {".avif", ".heic", ".heif", ".jxl", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".psd"}
+FOREIGN_SUFFIXES |= {".svg", ".exr", ".hdr", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw"}
+FOREIGN_SUFFIXES -= {*SUFFIXES}
+
+_OPENING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its picture: upright height and width, and whether it lies turned in the file."""
+
+    size: tuple[int, int]
+    turned: bool
+
+
+def read_picture(path: Path) -> Image.Image | Float[Tensor, "3 h w"]:
+    """A picture as RGB, turned upright as its EXIF entry says; one that 8 bits cannot hold as values from 0 to 1.
+
+    Grey pictures get three equal channels, 16-bit grey is divided by 65535, floating-point pixels should lie between
+    0 and 1 already, transparent pixels are put on white; of several frames the first is read.
+
+    Raises:
+        UserError: the file cannot be read as a picture, or is larger than Pillow's limit.
+    """
+    with _reported(path), path.open("rb") as file:
+        picture = _open(file)
+        picture.load()
+        with _OPENING, _unwarned():  # of odd metadata
+            ImageOps.exif_transpose(picture, in_place=True)
+        return _rgb(picture)
+
+
+def read_header(path: Path) -> Header:
+    """Size and orientation of a picture, without decoding it.
+
+    Raises:
+        UserError: as `read_picture`, as far as the file's head tells.
+    """
+    with _reported(path), path.open("rb") as file:
+        picture = _open(file)
+        with _OPENING, _unwarned():
+            # the method of PNG pictures would decode them in search of an entry behind the pixels
+            orientation = Image.Image.getexif(picture).get(ExifTags.Base.Orientation, 1)
+        width, height = picture.size
+        if orientation in (5, 6, 7, 8) and picture.format != "TIFF":  # of TIFF pictures Pillow tells the upright size
+            width, height = height, width
+        return Header((height, width), orientation in range(2, 9))
+
+
+def picture_tensor(
+    picture: Image.Image | Float[Tensor, "3 h w"], size: tuple[int, int] | None = None
+) -> Float[Tensor, "3 new_h new_w"]:
+    """A picture as values from 0 to 1, resized bilinearly with antialiasing."""
+    if isinstance(picture, Image.Image):
+        if size is not None and picture.size != size[::-1]:
+            picture = picture.resize(size[::-1], Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float().div_(255)
+    if size is None or tuple(picture.shape[-2:]) == size:
+        return picture
+    return torch.nn.functional.interpolate(
+        picture[None], size=size, mode="bilinear", align_corners=False, antialias=True
+    )[0]
+
+
+def _open(file: object) -> Image.Image:
+    with _OPENING, _unwarned():  # of large pictures, which can be read
+        return Image.open(file, formats=FORMATS)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """No warnings inside; the filters are the process's, so one thread at a time may do this."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Image.DecompressionBombError as error:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        found = next((word for word in str(error).split() if word.lstrip("(").isdigit()), "").lstrip("(")
+        raise UserError(
+            f"{path}: has {found} pixels, more than the {limit} that Pillow reads: shrink it, or cut it into tiles"
+        ) from error
+    except Exception as error:  # a decoder fed with a damaged file raises nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror
+        elif type(error).__name__ == "UnidentifiedImageError":
+            reason = "it is none of " + ", ".join(FORMATS)
+        raise UserError(f"{path}: cannot be read as a picture ({reason}): replace or remove the file") from error
+
+
+def _rgb(picture: Image.Image) -> Image.Image | Float[Tensor, "3 h w"]:
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        top = 1.0 if picture.mode == "F" else 65535.0
+        grey = np.asarray(picture).astype(np.float32) / np.float32(top)
+        if not (np.isfinite(grey).all() and grey.min() >= 0 and grey.max() <= 1):
+            raise ValueError(f"values should lie between 0 and {top:g}")
+        return torch.from_numpy(np.repeat(grey[None], 3, 0))
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        if layer.getchannel("A").getextrema() != (255, 255):
+            layer = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+        picture = layer
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
