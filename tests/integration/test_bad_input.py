@@ -84,10 +84,6 @@ BREAK: dict[str, tuple[Callable[[Path], object], str]] = {
         ),
         "depth/000.png",
     ),
-    "an image without any label": (
-        lambda data: [(data / "train" / task / "001.png").unlink() for task in ("segmentation", "depth", "normals")],
-        "001",
-    ),
     "a task without any label": (
         lambda data: [path.unlink() for path in (data / "train" / "depth").iterdir()],
         "depth",
@@ -105,6 +101,14 @@ def test_broken_data(name: str, data: Path, capsys: pytest.CaptureFixture[str]) 
     breaking, named = BREAK[name]
     breaking(data)
     assert named in training(capsys, data)
+
+
+def test_an_image_without_any_label_is_skipped_with_a_note(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for task in ("segmentation", "depth", "normals"):
+        (data / "train" / task / "001.png").unlink()
+    assert "'001' has no label" in training(capsys, data, "--data.unlabelled", "refuse")
+    assert main(["train", "--data.root", str(data), "--training.epochs", "1", "--out", str(data / "run"), *SMALL]) == 0
+    assert "note 1 of 3 training images have no label of any task and are skipped" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -134,7 +138,7 @@ def test_broken_data(name: str, data: Path, capsys: pytest.CaptureFixture[str]) 
         (["--data.regime", "file"], "--data.labels FILE"),
         (["--data.regime", "file", "--data.labels", "absent.csv"], "absent.csv"),
         (["--data.labels", "absent.csv"], "data.regime file"),
-        (["--data.train_split", "training"], "training"),
+        (["--data.train_split", "fit"], "--data.train_split"),
         (["--data.limit", "100"], "limit"),
         (["--tasks", "[depth]"], "depth"),
         (["--training.scales", "[0.5]"], "scales"),

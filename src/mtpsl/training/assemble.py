@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -15,6 +15,7 @@ from mtpsl.data.base import LabelledDataset
 from mtpsl.data.labels import WITH_UNLABELLED, check_ratio, label_mask, validate_for_training
 from mtpsl.data.partial import PartialDataset
 from mtpsl.data.rotate import Rotation
+from mtpsl.data.sizes import check_sizes
 from mtpsl.data.splits import read_split
 from mtpsl.errors import UserError
 from mtpsl.networks import NETWORKS, MultiTaskNetwork
@@ -29,12 +30,13 @@ from mtpsl.weighting import WEIGHTINGS, Weighting
 
 @dataclass(frozen=True)
 class RunData:
-    """The images of a run: training with the labels that the regime leaves, validation with all."""
+    """The images of a run, training with the labels that the regime leaves, validation with all; and notes on them."""
 
     name: str
     tasks: list[Task]
     train: PartialDataset
     validation: PartialDataset
+    notes: Sequence[str] = ()
 
 
 def run_data(config: RunConfig) -> RunData:
@@ -46,7 +48,7 @@ def run_data(config: RunConfig) -> RunData:
     for objectives that learn from such, as it does with `data.unlabelled keep`.
 
     Raises:
-        UserError: a task without labels, an image without any, unknown tasks.
+        UserError: a task without labels, an image without any, unknown tasks, images of several sizes.
     """
     settings = config.data
     label_seed = config.training.seed if settings.label_seed is None else settings.label_seed
@@ -56,8 +58,15 @@ def run_data(config: RunConfig) -> RunData:
         if name not in source.tasks:
             raise UserError(f"task {name!r} is not in the data set: choose from {', '.join(source.tasks)}")
     chosen = torch.arange(len(source.keys))
-    if settings.unlabelled == "skip":
+    notes = []
+    skip = source.own and settings.regime not in WITH_UNLABELLED if settings.unlabelled == "auto" else False
+    if skip or settings.unlabelled == "skip":
         chosen = chosen[source.available.any(1)]
+        if bare := len(source) - len(chosen):
+            notes.append(
+                f"{bare} of {len(source)} training images have no label of any task and are skipped: objectives that "
+                "learn from such (semi_supervised) get them with --data.unlabelled keep"
+            )
     if settings.limit is not None:
         if not 0 < settings.limit <= len(chosen):
             raise UserError(f"data.limit should be between 1 and {len(chosen)} (all images), not {settings.limit}")
@@ -85,7 +94,8 @@ def run_data(config: RunConfig) -> RunData:
     train = PartialDataset(source, mask, cache=settings.cache).subset(used.tolist())
     held_out = open_split(settings, settings.val_split, names)
     validation = PartialDataset(held_out, held_out.available, cache=settings.cache)
-    return RunData(source.name, [source.tasks[n] for n in source.tasks if n in names], train, validation)
+    check_sizes(train, validation)
+    return RunData(source.name, [source.tasks[n] for n in source.tasks if n in names], train, validation, notes)
 
 
 def regime_labels(

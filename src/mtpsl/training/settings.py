@@ -34,7 +34,9 @@ class DataSettings:
         label_seed: seed of the regime; by default the run's seed.
         tasks: the tasks among which the regime chooses; by default all of the data set.
         unlabelled: what to do where a training image has no label of any task: `refuse` (it may be a mistake), `skip`
-            the image, or `keep` it for objectives that learn from such (`semi_supervised`).
+            the image with a note, or `keep` it for objectives that learn from such (`semi_supervised`); `auto` skips it
+            in data of your own (`folder`, `packed`, `merged`), refuses elsewhere, and keeps it for the regimes `semi`
+            and `file`.
         epoch_images: which images an epoch of training goes over: those with a label for the run's tasks
             (`labelled`), or `all` of the split (published), also those whose labels the regime hides or that belong to
             other tasks. Either way a batch without any label is passed over without a step, unless the objective learns
@@ -73,7 +75,7 @@ class DataSettings:
     labels: str | None = None
     label_seed: int | None = None
     tasks: list[str] | None = None
-    unlabelled: Literal["refuse", "skip", "keep"] = "refuse"
+    unlabelled: Literal["auto", "refuse", "skip", "keep"] = "auto"
     epoch_images: Literal["labelled", "all"] = "labelled"
     train_split: str = "train"
     val_split: str = "val"

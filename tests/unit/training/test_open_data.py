@@ -98,17 +98,23 @@ def test_labels_that_mean_something_else_are_not_scored(ours: Task, theirs: Task
     check_same_tasks([ours], {ours.name: ours}, "DATA")
 
 
-def test_images_without_any_label_are_refused_left_out_or_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["folder", "packed", "merged"])
+def test_images_without_any_label_are_refused_left_out_or_kept(tmp_path: Path, form: str) -> None:
     folder = write_folder_set(tmp_path / "set")
     for task in ("segmentation", "depth", "normals", "edges"):
         for label in (folder / "train" / task).glob("000.*"):
             label.unlink()
+    if form == "packed":
+        convert_dataset(folder, folder := tmp_path / "packed", progress=False)
+    if form == "merged":
+        (folder / "merged.yaml").write_text(f"size: [32, 64]\nsources: {{one: {{root: {folder}, layout: folder}}}}")
     settings = {"data.root": str(folder), "data.size": "[32,64]"}
     words = [word for name, value in settings.items() for word in (f"--{name}", value)]
-    with pytest.raises(UserError, match=r"image '000' has no label of .* --data\.unlabelled skip, .* keep"):
-        run_data(parse_config(words, {}))
+    with pytest.raises(UserError, match=r"image '(one/)?000' has no label of .* --data\.unlabelled skip, .* keep"):
+        run_data(parse_config([*words, "--data.unlabelled", "refuse"], {}))
     kept = run_data(parse_config([*words, "--data.unlabelled", "keep"], {})).train.keys
     left = run_data(parse_config([*words, "--data.unlabelled", "skip", "--data.limit", "2"], {})).train.keys
+    kept, left = ([key.removeprefix("one/") for key in keys] for keys in (kept, left))
     assert "000" in kept
     assert len(left) == 2
     assert "000" not in left
@@ -127,3 +133,34 @@ def test_a_task_without_any_training_label_can_be_left_out(tmp_path: Path) -> No
         data = run_data(parse_config([*words, "--tasks", "segmentation", "--data.regime", regime], {}))
         assert [task.name for task in data.tasks] == ["segmentation"]
         assert data.train.mask[:, 0].all()
+
+
+def test_images_without_any_label_are_skipped_with_a_note_in_data_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_folder_set(tmp_path / "set", splits={"train": 5, "val": 2})
+    for task in ("segmentation", "depth", "normals", "edges"):
+        for label in (folder / "train" / task).glob("00[03].*"):
+            label.unlink()
+    words = ["--data.root", str(folder), "--data.size", "32,64"]
+    data = run_data(parse_config(words, {}))
+    assert data.train.keys == ["001", "002", "004"]
+    (note,) = data.notes
+    assert note.startswith("2 of 5 training images have no label of any task and are skipped")
+    assert not run_data(parse_config([*words, "--data.unlabelled", "keep"], {})).notes
+    semi = run_data(parse_config([*words, "--data.regime", "semi", "--data.share", "0.6"], {}))
+    assert len(semi.train) == 5
+    monkeypatch.setattr(FolderDataset, "own", False)  # as published sets are
+    with pytest.raises(UserError, match=r"image '000' \(and 1 more\) has no label"):
+        run_data(parse_config(words, {}))
+
+
+def test_the_options_of_splits_are_named_where_none_has_such_a_name(tmp_path: Path) -> None:
+    folder = write_folder_set(tmp_path / "set")
+    (folder / "val").rename(folder / "test")
+    (folder / "train").rename(folder / "Training")
+    words = ["--data.root", str(folder), "--data.size", "32,64"]
+    with pytest.raises(UserError, match=r"no split 'val': there are Training, test: name .* with --data\.val_split$"):
+        run_data(parse_config(words, {}))
+    data = run_data(parse_config([*words, "--data.val_split", "test"], {}))
+    assert (len(data.train), len(data.validation)) == (4, 2)
