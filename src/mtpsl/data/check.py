@@ -17,9 +17,12 @@ from mtpsl.data.base import StoredDataset, stored_size
 from mtpsl.data.folder import FolderDataset
 from mtpsl.data.layouts import layout_title, open_layout, require_layout, splits_of
 from mtpsl.data.provenance import changed_source
-from mtpsl.data.report import DatasetReport, SplitReport, TaskReport
-from mtpsl.data.statistics import STATISTICS, Statistics
+from mtpsl.data.report import NONE, DatasetReport, SplitReport, TaskReport
+from mtpsl.data.split_names import find_split
+from mtpsl.data.statistics import Statistics, statistics_of
+from mtpsl.data.training_advice import size_notes, training_command
 from mtpsl.errors import UserError
+from mtpsl.files import leads_nowhere
 
 
 def check_dataset(
@@ -70,6 +73,11 @@ def check_dataset(
         raise UserError(next(iter(problems.values())))
     report = DatasetReport(checkers[0].dataset.name, str(root), layout, layout_title(layout))
     report.problems += dict.fromkeys(problems.values())
+    report.problems += [
+        f"{path}: is a link to nothing ({os.readlink(path)}): mend or remove it"
+        for path in (sorted(root.iterdir()) if root.is_dir() else [])
+        if leads_nowhere(path) and not path.name.startswith(".")
+    ]
     if stale := changed_source(root):
         report.notes.append(stale)
     with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
@@ -80,6 +88,9 @@ def check_dataset(
                     checker.count(read)
                     bar.advance(job)
             checker.finish(report, limit)
+    report.notes += size_notes(report, size)
+    given = {"name": name, "description": description, "classes": classes, "label_cache": label_cache, "tasks": tasks}
+    report.next = training_command(report, {option: value for option, value in given.items() if value is not None})
     return report
 
 
@@ -88,6 +99,7 @@ class _Read:
     """What reading one image and its labels gave; everything counted, nothing kept."""
 
     size: tuple[int, int] | None = None
+    turned: bool = False
     statistics: dict[str, Statistics] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
 
@@ -96,8 +108,9 @@ class _SplitChecker:
     def __init__(self, name: str, dataset: StoredDataset) -> None:
         self.name, self.dataset = name, dataset
         self.types = {name: label_format.kind for name, label_format in dataset.formats.items()}
-        self.totals = {name: STATISTICS[kind]() for name, kind in self.types.items()}
+        self.totals = {name: statistics_of(task) for name, task in dataset.tasks.items()}
         self.sizes: Counter[tuple[int, int]] = Counter()
+        self.turned = 0
         self.problems: dict[str, list[str]] = {}
         if isinstance(dataset, FolderDataset) and dataset.files.problems:
             self.problems["folders"] = list(dataset.files.problems)
@@ -106,13 +119,14 @@ class _SplitChecker:
         read = _Read()
         try:
             read.size = stored_size(self.dataset.image(index))
+            read.turned = self.dataset.turned(index)
         except UserError as error:
             read.problems["image"] = str(error)
         for name, exists in zip(self.types, self.dataset.available[index].tolist(), strict=True):
             if exists:
                 try:
                     target, valid = self.dataset.label(index, name, read.size)
-                    read.statistics[name] = STATISTICS[self.types[name]]()
+                    read.statistics[name] = statistics_of(self.dataset.tasks[name])
                     read.statistics[name].update(target.numpy(), valid.numpy())
                 except UserError as error:
                     read.problems[name] = str(error)
@@ -121,6 +135,7 @@ class _SplitChecker:
     def count(self, read: _Read) -> None:
         if read.size is not None:
             self.sizes[read.size] += 1
+        self.turned += read.turned
         for name, statistics in read.statistics.items():
             self.totals[name].merge(statistics)
         for kind, problem in read.problems.items():
@@ -145,21 +160,34 @@ class _SplitChecker:
             if total.empty:
                 report.notes.append(f"{where}: {total.empty} labels without any valid pixel")
             report.notes += [f"{where}: {note}" for note in total.notes(task)]
-        unlabelled = int((~available.any(1)).sum())
+        if isinstance(self.dataset, FolderDataset):
+            report.notes += self.dataset.files.notes
+        combinations = Counter(self._labels(row) for row in available.tolist())
+        unlabelled = combinations[NONE]
         if unlabelled:
-            report.notes.append(
-                f"{self.name}: {unlabelled} of {images} images have no label of any task: "
-                "training on them wants --data.unlabelled skip or keep"
+            what = (
+                "training skips them, unless --data.unlabelled says refuse or keep"
+                if find_split("train", [self.name])
+                else "they do not count in scores"
             )
-        if len(self.sizes) > 1 and self.dataset.size is None:
-            report.notes.append(f"{self.name}: images of {len(self.sizes)} sizes: train with a size to resize to")
+            report.notes.append(f"{self.name}: {unlabelled} of {images} images have no label of any task: {what}")
+        if self.turned:
+            report.notes.append(
+                f"{self.name}: {self.turned} of {images} images are turned upright as their EXIF entry says: "
+                "their labels should be upright, too, not as the pixels lie in the file"
+            )
         published = self.dataset.published.get(self.name)
         if published is not None:
             found = "as" if published == images else f"but {published}"
             report.notes.append(f"{self.name}: {images} images, {found} published")
         sizes = {f"{height}x{width}": count for (height, width), count in self.sizes.most_common()}
-        report.splits[self.name] = SplitReport(images, unlabelled, sizes, tasks)
+        report.splits[self.name] = SplitReport(
+            images, unlabelled, sizes, tasks, self.turned, dict(combinations.most_common())
+        )
         for kind, problems in self.problems.items():
             report.problems += problems[:limit]
             if len(problems) > limit:
                 report.hidden[f"{self.name}/{kind}"] = len(problems) - limit
+
+    def _labels(self, row: list[bool]) -> str:
+        return " + ".join(name for name, there in zip(self.types, row, strict=True) if there) or NONE

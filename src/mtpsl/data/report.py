@@ -10,7 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mtpsl.tasks import TASKS, Segmentation
+from mtpsl.tasks import TASKS, Depth, Segmentation, Task
+
+#: how many combinations of labels are listed
+MOST = 16
+#: the combination of an image without any label
+NONE = "none"
 
 
 @dataclass
@@ -31,17 +36,23 @@ class TaskReport:
     @property
     def by_class(self) -> bool:
         """Whether `values` are shares of classes."""
-        return issubclass(TASKS[self.type], Segmentation)
+        return issubclass(TASKS.get(self.type, Task), Segmentation)
 
 
 @dataclass
 class SplitReport:
-    """One split: its images, their stored sizes (`"144x192"`, height x width) and tasks."""
+    """One split: its images, their stored sizes (`"144x192"`, height x width) and tasks.
+
+    `turned` counts the images that their EXIF entry turns upright, `combinations` those with labels of the same tasks
+    (`"segmentation + depth"`, `"none"`).
+    """
 
     images: int
     unlabelled: int
     sizes: dict[str, int]
     tasks: dict[str, TaskReport]
+    turned: int = 0
+    combinations: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -49,7 +60,8 @@ class DatasetReport:
     """All splits of a data set; `problems` would stop training or evaluation, `notes` are worth a look.
 
     `layout` is its name among `DATASETS`, `title` what that is.
-    `problems` has at most a given number of lines per split and kind; `hidden` says how many were left out.
+    `problems` has at most a given number of lines per split and kind; `hidden` says how many were left out. `next` is
+    the command that trains on the set, or what it lacks for that.
     """
 
     name: str
@@ -60,6 +72,7 @@ class DatasetReport:
     problems: list[str] = field(default_factory=list)
     hidden: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    next: str = ""
 
     @property
     def ok(self) -> bool:
@@ -85,8 +98,10 @@ class DatasetReport:
             console.print(f"[red]problem[/] {escape(problem)}", soft_wrap=True, highlight=False)
         for kind, count in self.hidden.items():
             console.print(f"[red]problem[/] {escape(kind)}: {count} more of this kind", soft_wrap=True, highlight=False)
+        console.print(self._combinations())
         if self.ok:
             console.print("[green]ok[/] every file can be read", highlight=False)
+            console.print(f"next: {escape(self.next)}", soft_wrap=True, highlight=False)
 
     def _overview(self) -> Table:
         table = Table()
@@ -104,6 +119,21 @@ class DatasetReport:
             table.add_section()
         return table
 
+    def _combinations(self) -> Table:
+        table = Table("labels of an image")
+        total: Counter[str] = Counter()
+        for name, split in self.splits.items():
+            table.add_column(escape(name), justify="right")
+            total.update(split.combinations)
+        columns = [split.combinations for split in self.splits.values()]
+        shown = [name for name, _ in total.most_common(MOST)]
+        for name in sorted(shown, key=lambda name: name == NONE):
+            table.add_row(escape(name), *(str(column.get(name, 0)) for column in columns))
+        if len(total) > MOST:
+            rest = [sum(count for name, count in column.items() if name not in shown) for column in columns]
+            table.add_row(f"{len(total) - MOST} other combinations", *map(str, rest))
+        return table
+
     def _class_shares(self, task: str) -> Table:
         table = Table(f"{escape(task)}: share of valid pixels")
         for split in self.splits:
@@ -117,7 +147,7 @@ class DatasetReport:
 def _values(task: TaskReport) -> str:
     if task.by_class:
         return f"{sum(share > 0 for share in task.values.values())} of {len(task.values)} classes"
-    if task.type == "depth":
+    if issubclass(TASKS.get(task.type, Task), Depth):
         return "\n".join(f"{name} {value:.4g}" for name, value in task.values.items())
     return "\n".join(f"{name} {_percent(value)}" for name, value in task.values.items())
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from mtpsl.tasks import Depth, Segmentation, Task
+from mtpsl.tasks import Depth, Edges, Saliency, Segmentation, Task
 
 
 class Statistics:
@@ -135,14 +135,17 @@ class SaliencyStatistics(BinaryStatistics):
     cure = "should `threshold` be lower?"
 
 
-STATISTICS: dict[str, type[Statistics]] = {
-    "segmentation": ClassStatistics,
-    "human_parts": ClassStatistics,
-    "depth": DepthStatistics,
-    "normals": Statistics,
-    "saliency": SaliencyStatistics,
-    "edges": EdgeStatistics,
+STATISTICS: dict[type[Task], type[Statistics]] = {
+    Segmentation: ClassStatistics,
+    Depth: DepthStatistics,
+    Saliency: SaliencyStatistics,
+    Edges: EdgeStatistics,
 }
+
+
+def statistics_of(task: Task) -> Statistics:
+    """What fits a task: that of the nearest class that it descends from, else pixel counts alone."""
+    return next((STATISTICS[kind] for kind in type(task).__mro__ if kind in STATISTICS), Statistics)()
 
 
 def _padded(counts: np.ndarray, length: int) -> np.ndarray:

@@ -52,11 +52,7 @@ class Task(ABC):
 
     @abstractmethod
     def decode(self, prediction: Float[Tensor, "b c h w"]) -> Tensor:
-        """Turn a raw prediction into the form of a label, each pixel by itself: large pictures are decoded in parts."""
-
-    def confidence(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"] | None:
-        """The probability, from 0 to 1, of what `decode` chooses; None for a task that does not choose."""
-        return None
+        """Turn a raw prediction into the form of a label."""
 
     @abstractmethod
     def soft(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -14,7 +16,9 @@ from rich.console import Console
 from builders import SHARED, needs_shared
 from folder_sets import write_folder_set
 from mtpsl.data import FolderDataset, check_dataset, convert_dataset
+from mtpsl.data.formats import FORMATS, DepthFormat
 from mtpsl.errors import UserError
+from mtpsl.tasks import TASKS, Depth, Task
 
 DESCRIPTION = """
 name: "[small]"
@@ -93,7 +97,9 @@ def test_the_report_can_be_printed_and_stored(root):
         "ok",
     ):
         assert part in text
-    assert max(map(len, text.splitlines())) <= max(80, len(str(root)) + 20)
+    *lines, command = text.splitlines()  # a command to copy is one line
+    assert command == f"next: mtpsl train --data.root {root} --out runs/first"
+    assert max(map(len, lines)) <= max(80, len(str(root)) + 20)
     stored = json.loads(json.dumps(report.to_dict()))
     assert stored["ok"]
     assert stored["splits"]["val"]["tasks"]["depth"]["labels"] == 3
@@ -141,8 +147,8 @@ def test_suspicious_things_are_noted(root):
     assert "val/edges: no boundary pixel at all" in notes
     assert "val/normals: no label" in notes
     assert "val/segmentation: 1 labels without any valid pixel" in notes
-    assert "train: 1 of 11 images have no label" in notes
-    assert "train: images of 2 sizes" in notes
+    assert "train: 1 of 11 images have no label of any task: training skips them" in notes
+    assert "train: images of 2 sizes: train with a size to resize to, as --data.size 32,32" in notes
     assert "2 sizes" not in "\n".join(check_dataset(root, size=(4, 6), progress=False).notes)
     (root / "dataset.yaml").write_text(DESCRIPTION.replace("missing: 0", "missing: 65535"))
     assert "train/depth: depth 0 m at 1 valid pixels" in "\n".join(check_dataset(root, progress=False).notes)
@@ -214,6 +220,161 @@ def test_a_converted_set_whose_source_changed_is_noted(tmp_path):
     (tmp_path / "rooms/train/depth/001.png").unlink()
     notes = check_dataset(tmp_path / "packed", progress=False).notes
     assert len([note for note in notes if "rooms, which has changed since" in note]) == 1
+
+
+def combinations(report) -> dict[str, dict[str, int]]:
+    return {name: split.combinations for name, split in report.splits.items()}
+
+
+def test_it_ends_with_the_combinations_of_labels_and_the_command_to_train(root):
+    for number in range(4):
+        (root / f"train/normals/{number}.png").unlink()
+    for task in ("segmentation", "depth", "normals", "edges"):
+        (root / f"val/{task}/1.png").unlink()
+    report = check_dataset(root, progress=False)
+    everything = "segmentation + depth + normals + edges"
+    assert combinations(report) == {
+        "train": {everything: 6, "segmentation + depth + edges": 4},
+        "val": {everything: 2, "none": 1},
+    }
+    assert [sum(column.values()) for column in combinations(report).values()] == [10, 3]
+    assert "val: 1 of 3 images have no label of any task: they do not count in scores" in report.notes
+    table = printed(report).split("labels of an image")[1].splitlines()
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table if line.startswith("│")]
+    assert rows == [[everything, "6", "2"], ["segmentation + depth + edges", "4", "0"], ["none", "0", "1"]]
+    assert table[-1] == f"next: mtpsl train --data.root {root} --out runs/first"
+    assert json.loads(json.dumps(report.to_dict()))["splits"]["val"]["combinations"] == {everything: 2, "none": 1}
+
+
+def test_many_combinations_are_summed_up(root):
+    report = check_dataset(root, progress=False)
+    report.splits["train"].combinations = {str(number): 100 - number for number in range(20)}
+    text = printed(report)
+    assert "5 other combinations │ 330 │ 3 │" in " ".join(text.split())
+
+
+def test_the_command_has_what_training_needs(root, tmp_path):
+    """Sizes that differ, splits of other names, a layout or description that was named, some of the tasks."""
+    write(root / "val/image/0.png", np.zeros((70, 90, 3), np.uint8))
+    for task in ("segmentation", "depth", "normals", "edges"):
+        (root / f"val/{task}/0.png").unlink()
+    (root / "val").rename(root / "test")
+    (root / "train").rename(root / "Train")
+    (root / "dataset.yaml").rename(root / "other file.yaml")
+    report = check_dataset(root, root / "other file.yaml", tasks=["depth", "edges"], progress=False)
+    assert report.next == (
+        f"mtpsl train --data.root {root} --data.description '{root}/other file.yaml' --data.tasks depth,edges "
+        "--data.val_split test --data.size 32,32 --out runs/first"
+    )
+    shutil.rmtree(root / "test")
+    report = check_dataset(root, root / "other file.yaml", progress=False)
+    assert report.next == f"there is no split to compute scores on: put images into {root}/val"
+
+
+def test_validation_images_of_another_size_are_noted_and_the_command_resizes(root):
+    for number in range(3):
+        write(root / f"val/image/{number}.png", np.zeros((70, 90, 3), np.uint8))
+        for task in ("segmentation", "depth", "normals", "edges"):
+            (root / f"val/{task}/{number}.png").unlink()
+    report = check_dataset(root, progress=False)
+    assert (
+        "val: images of another size than those of train: train with a size to resize to, as --data.size 64,96"
+        in report.notes
+    )
+    assert "--data.size 64,96" in report.next
+
+
+def test_pictures_that_are_turned_upright_are_counted(root):
+    """Orientation 3 keeps the size, so nothing else can notice masks that were drawn on the stored pixels."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for number in (2, 5, 7):
+        Image.fromarray(np.zeros((8, 12, 3), np.uint8)).save(root / f"train/image/{number}.png", exif=exif)
+    report = check_dataset(root, progress=False)
+    assert report.ok
+    assert {name: split.turned for name, split in report.splits.items()} == {"train": 3, "val": 0}
+    (note,) = [note for note in report.notes if "EXIF" in note]
+    assert note.startswith("train: 3 of 10 images are turned upright as their EXIF entry says: their labels should be")
+    (root / "merged").mkdir()
+    (root / "merged/mine.yaml").write_text("size: [8, 12]\nsources: {one: {root: ..}}")
+    merged = check_dataset(root / "merged/mine.yaml", progress=False)
+    assert merged.splits["train"].turned == 3
+
+
+def test_links_to_nothing_are_problems_wherever_they_lie(root, tmp_path):
+    lost = tmp_path / "lost"
+    for name in ("train/image/1.png", "train/segmentation/2.png", "val/depth", "test"):
+        path = root / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+        path.symlink_to(lost)
+    report = check_dataset(root, progress=False)
+    assert not report.ok
+    for name in ("test", "train/image: links to nothing: 1.png", "train/segmentation: links to nothing: 2.png"):
+        assert any(problem.startswith(f"{root / name}") for problem in report.problems), name
+    assert f"{root}/val/depth: is a link to nothing ({lost}): mend or remove it" in report.problems
+
+
+def test_what_is_passed_over_is_counted(root):
+    (root / "train/image/notes.txt").write_text("measured in May")
+    (root / "train/depth/a.log").write_text("")
+    (root / "train/depth/b.log").write_text("")
+    write(root / "val/deph/0.png", np.zeros((8, 12), np.uint8))
+    (root / "val/.cache").mkdir()
+    for tasks in (None, ["depth"]):
+        report = check_dataset(root, tasks=tasks, progress=False)
+        assert report.ok
+        assert {note for note in report.notes if "passed over" in note} == {
+            f"{root}/train/image: 1 files passed over: notes.txt",
+            f"{root}/train/depth: 2 files passed over: a.log, b.log",
+            f"{root}/val: passed over, since the description has no such task: deph",
+        }
+
+
+def test_a_folder_that_lacks_something_is_told_what(tmp_path):
+    def complaint() -> str:
+        with pytest.raises(UserError) as caught:
+            check_dataset(tmp_path, progress=False)
+        return str(caught.value)
+
+    assert f"data of your own needs {tmp_path}/dataset.yaml, and images should lie in <split>/image" in complaint()
+    (tmp_path / "dataset.yaml").write_text(DESCRIPTION)
+    assert f"there is no split in it: data of your own needs {tmp_path}/dataset.yaml" in complaint()
+    (tmp_path / "train/images").mkdir(parents=True)
+    assert f"rename {tmp_path}/train/images to {tmp_path}/train/image" in complaint()
+    (tmp_path / "image").mkdir()
+    assert f"move {tmp_path}/image and the folders of labels beside it into a split, {tmp_path}/train" in complaint()
+    (tmp_path / "image").rmdir()
+    (tmp_path / "dataset.yaml").unlink()
+    (tmp_path / "train/images").rename(tmp_path / "train/image")
+    (tmp_path / "train/edges").mkdir()
+    (tmp_path / "train/segmentation").mkdir()
+    assert "write one, as `name: mine` and `tasks: {edges: {}, segmentation: {classes: 3}}`" in complaint()
+
+
+@dataclass(frozen=True)
+class HeightFormat(DepthFormat):
+    """A kind of label that came later: its task descends from depth."""
+
+    kind = "height"
+
+    def task(self, name: str) -> Task:
+        return Height(name)
+
+
+class Height(Depth):
+    """Above ground."""
+
+
+def test_a_task_that_was_added_later_can_be_checked(root, monkeypatch):
+    monkeypatch.setitem(FORMATS, "height", HeightFormat)
+    monkeypatch.setitem(TASKS, "height", Height)
+    (root / "dataset.yaml").write_text(DESCRIPTION.replace("  depth: {", "  depth: {type: height, "))
+    report = check_dataset(root, progress=False)
+    assert report.splits["train"].tasks["depth"].type == "height"
+    assert report.splits["train"].tasks["depth"].values["max"] == pytest.approx(9.95)
+    assert "max 9.95" in printed(report)
 
 
 @needs_shared
