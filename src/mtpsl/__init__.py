@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from mtpsl.data.augment import Augmentation
     from mtpsl.data.splits import describe_split
     from mtpsl.errors import UserError
+    from mtpsl.inference import Exportable, Prediction, Predictor, TrainingSizes
     from mtpsl.networks import MTAN, EncoderDecoder, MultiTaskNetwork, ResNetASPP, SegNet
     from mtpsl.objectives import (
         ContrastiveLoss,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     )
     from mtpsl.structures import Batch, Losses, Output, Sample, Score, TargetSpec
     from mtpsl.tasks import Depth, Edges, Normals, Segmentation, Task
+    from mtpsl.training.load import TrainedRun, load, load_run
     from mtpsl.weighting import (
         DWA,
         IMTLG,
@@ -46,6 +48,7 @@ MODULES = {
     "mtpsl.data.augment": ("Augmentation",),
     "mtpsl.data.splits": ("describe_split",),
     "mtpsl.errors": ("UserError",),
+    "mtpsl.inference": ("Exportable", "Prediction", "Predictor", "TrainingSizes"),
     "mtpsl.networks": ("MTAN", "EncoderDecoder", "MultiTaskNetwork", "ResNetASPP", "SegNet"),
     "mtpsl.objectives": (
         "ContrastiveLoss",
@@ -64,6 +67,7 @@ MODULES = {
     ),
     "mtpsl.structures": ("Batch", "Losses", "Output", "Sample", "Score", "TargetSpec"),
     "mtpsl.tasks": ("Depth", "Edges", "Normals", "Segmentation", "Task"),
+    "mtpsl.training.load": ("TrainedRun", "load", "load_run"),
     "mtpsl.weighting": (
         "DWA",
         "IMTLG",
@@ -100,6 +104,7 @@ __all__ = [
     "DiscriminatorLoss",
     "Edges",
     "EncoderDecoder",
+    "Exportable",
     "Fixed",
     "GradNorm",
     "JointTaskRegularization",
@@ -112,6 +117,8 @@ __all__ = [
     "Output",
     "PCGrad",
     "PerceptualMap",
+    "Prediction",
+    "Predictor",
     "ResNetASPP",
     "ResidualMapping",
     "Sample",
@@ -123,6 +130,8 @@ __all__ = [
     "Supervised",
     "TargetSpec",
     "Task",
+    "TrainedRun",
+    "TrainingSizes",
     "UPGrad",
     "Uncertainty",
     "Uniform",
@@ -130,6 +139,8 @@ __all__ = [
     "Weighting",
     "XTask",
     "describe_split",
+    "load",
+    "load_run",
     "shared_parameters",
 ]
 

@@ -92,7 +92,7 @@ def test_the_imported_run_says_what_it_is(imported: TrainedRun) -> None:
     assert imported.epoch == 200
     assert [task.name for task in imported.tasks] == ["segmentation", "depth", "normals"]
     assert (config.data.name, config.data.regime, config.method) == ("nyuv2", "full", "published cross_task")
-    assert imported.folder.image_size() == (288, 384)
+    assert imported.sizes.size == (288, 384)
 
 
 def cityscapes(with_mapping: bool = True) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:

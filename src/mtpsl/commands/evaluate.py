@@ -59,7 +59,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     with loading():
         from mtpsl.device import best_device
         from mtpsl.files import check_writable
-        from mtpsl.training.run import load_run
+        from mtpsl.training.load import load_run
         from mtpsl.training.score_run import draw_scored, score_run, scoring_data, with_metric_options, write_evaluation
 
     if values.json:

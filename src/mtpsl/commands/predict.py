@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +15,9 @@ def predict(arguments: Sequence[str]) -> None:
     parser = make_parser(
         "predict",
         "Apply a trained network to pictures of any size. Writes raw files that a program can read "
-        "(DIR/<task>/<picture>.png or .npy) and one colour sheet per picture (DIR/sheets/<picture>.png). Pictures are "
-        "seen at the size of training, and results brought back to theirs; depth is as if the picture had been taken "
+        "(DIR/<task>/<picture>.png or .npy) and one color sheet per picture (DIR/sheets/<picture>.png). Pictures are "
+        "seen as those of the training were (squeezed where --data.size squeezed them), and results brought back to "
+        "their size; depth is as if the picture had been taken "
         "with the field of view of the training pictures: with a focal length (in shorter sides) f times theirs, the "
         "true depth is f times the predicted one.",
     )
@@ -28,16 +30,28 @@ def predict(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
     parser.add_argument("--overwrite", action="store_true", help="write into a folder that holds files")
+    parser.add_argument(
+        "--tile",
+        type=int | None,
+        default=None,
+        help="cut pictures into overlapping tiles of at most so many pixels a side, each seen at the resolution of the "
+        "training: for pictures that show more than those of the training, and to bound memory",
+    )
     values = parse(parser, arguments)
 
     with loading():
-        from mtpsl.device import best_device
-        from mtpsl.inference.predict import Predictor
-        from mtpsl.training.run import load_run
+        from mtpsl.training.load import load
         from mtpsl.visualization.sheets import draw_sheet
 
-    run = load_run(values.run)
-    device = best_device()
-    predictor = Predictor(run.network.to(device), run.tasks, image_size=run.folder.image_size(), device=device)
-    predictor.predict_files(values.pictures, values.out, draw=draw_sheet, overwrite=values.overwrite)
-    print(f"{values.out}: predictions of {', '.join(task.name for task in run.tasks)}; look at {values.out / 'sheets'}")
+    run = load(values.run)
+    summary = run.predictor.predict_files(
+        values.pictures, values.out, draw=draw_sheet, overwrite=values.overwrite, tile=values.tile
+    )
+    if summary.passed_over:
+        kinds = Counter(path.suffix.lower() or "no suffix" for path in summary.passed_over)
+        listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
+        print(f"passed over {len(summary.passed_over)} files that are no pictures ({listed})")
+    print(
+        f"{values.out}: predictions of {', '.join(task.name for task in run.tasks)} for {summary.images} pictures; "
+        f"look at {values.out / 'sheets'}"
+    )

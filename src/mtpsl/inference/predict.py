@@ -2,46 +2,41 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
-from PIL import Image
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor, nn
 
 from mtpsl.errors import UserError
-from mtpsl.inference.reading import Picture, find_pictures, read_image
-from mtpsl.inference.writing import (
-    SHEETS,
-    PredictionSummary,
-    check_folder_names,
-    prepare_folder,
-    write_prediction,
-    write_sheet,
-)
+from mtpsl.inference.canvas import Canvas, Miniature, Prediction
+from mtpsl.inference.files import DrawSheet, predict_files
+from mtpsl.inference.images import ImageLike, Picture, as_picture, part, seen, size_of
+from mtpsl.inference.resize import resized, strips
+from mtpsl.inference.sizes import Size, TrainingSizes
+from mtpsl.inference.tiles import Span, blended
+from mtpsl.inference.writing import PredictionSummary, check_folder_names
+from mtpsl.networks.network import padded
 from mtpsl.tasks import Task
 
-#: draws tasks, image and raw predictions (`mtpsl.visualization.draw_sheet`)
-DrawSheet = Callable[[Sequence[Task], Tensor, dict[str, Tensor]], Image.Image]
-#: a long, narrow picture is not magnified beyond so many times the longer side of the training size
-LONGEST = 4
-#: the longer side of the picture that a sheet is drawn from
-SHEET_SIDE = 480
+#: the shortest tile
+LEAST_TILE = 32
 
 
 class Predictor:
     """Predicts pictures of any size with a network that was trained at one size.
 
-    The picture is resized, with its aspect ratio, until its shorter side is the shorter side of the training size (a
-    very long one only until its longer side is four times the longer one), and its border is repeated until both
-    sides are divisible by the network's stride. Predictions are cropped to the picture again, brought to its size
-    bilinearly while they are still raw, and then decoded.
+    The network sees a picture as it saw those of its training (`TrainingSizes.whole`): where all of them were brought
+    to one size, so is every picture whose aspect ratio is among theirs, and predictions are those that an evaluation
+    scores. Its lower and right border is repeated until both sides are divisible by the network's stride, as networks
+    do by themselves. Predictions are cropped to the picture again, brought to its size bilinearly while they are still
+    raw, and then decoded, strip by strip, so that memory does not grow with classes times pixels.
+
+    With `tile`, a picture is cut into overlapping tiles, each seen with pixels of the size that those of the training
+    pictures had: for pictures that show more than those, not the same at a higher resolution. Raw predictions
+    of tiles are blended where they overlap.
 
     Depth comes out as if the picture had been taken with the training pictures' field of view: one picture does not
     tell the camera. If the focal length, divided by the picture's shorter side, is f times that of the training
@@ -50,7 +45,8 @@ class Predictor:
     Args:
         network: anything with a `stride` that returns an `Output`; it is moved to `device`.
         tasks: what it predicts.
-        image_size: height and width of the pictures it was trained on; None leaves pictures at their size.
+        image_size: the size of the pictures that it was trained on (height and width, or how they became so); None
+            leaves pictures at their size.
         device: where to compute.
 
     Raises:
@@ -62,25 +58,43 @@ class Predictor:
         network: nn.Module,
         tasks: Sequence[Task],
         *,
-        image_size: tuple[int, int] | None,
+        image_size: TrainingSizes | tuple[int, int] | None,
         device: torch.device | str = "cpu",
     ) -> None:
-        if image_size is not None and min(image_size) < 1:
-            raise ValueError(f"image_size should be positive, not {image_size}")
+        self.sizes = TrainingSizes(image_size) if isinstance(image_size, tuple) else image_size
         check_folder_names(list(tasks))
         self.device = torch.device(device)
-        self.network, self.tasks, self.image_size = network.to(self.device), list(tasks), image_size
+        self.network, self.tasks = network.to(self.device), list(tasks)
 
-    def predict(self, image: Tensor) -> dict[str, Tensor]:
+    def predict(self, image: Tensor, *, tile: int | None = None) -> dict[str, Tensor]:
         """Decoded predictions of every task, in the form and size of a label of this image, on the image's device.
 
         Args:
             image: shape (3, h, w), values from 0 to 1.
+            tile: the longest side of overlapping tiles, in the image's pixels; by default the image is not cut.
 
         Raises:
             ValueError: the image has another form.
         """
-        return self._decoded(self.raw(image), image)
+        canvases, _ = self.draw(as_picture(image), tile=tile)
+        return {canvas.task.name: canvas.label().to(image.device) for canvas in canvases}
+
+    def predict_image(self, image: ImageLike, *, tile: int | None = None, confidence: bool = False) -> Prediction:
+        """Decoded predictions of every task as arrays of the image's size: what `predict_files` writes.
+
+        Args:
+            image: a file, a PIL image, an array or a tensor: `mtpsl.inference.images.as_picture`.
+            tile: the longest side of overlapping tiles, in the image's pixels; by default the image is not cut.
+            confidence: find the confidence, too.
+
+        Raises:
+            ValueError: the image cannot be read, or has another form.
+        """
+        canvases, _ = self.draw(as_picture(image), tile=tile, confidence=confidence)
+        return Prediction(
+            {canvas.task.name: canvas.values for canvas in canvases},
+            {canvas.task.name: canvas.confidence for canvas in canvases if canvas.confidence is not None},
+        )
 
     def predict_files(
         self,
@@ -90,62 +104,72 @@ class Predictor:
         draw: DrawSheet | None,
         overwrite: bool = False,
         progress: bool = True,
+        tile: int | None = None,
     ) -> PredictionSummary:
         """Predict picture files and write the results below `out`, as `mtpsl.inference.writing` describes.
 
         A folder stands for all pictures below it, and its sub-folders come again below `out`. Every file is
-        written whole or not at all. A picture that cannot be read does not keep the others from being predicted.
+        written whole or not at all. A picture that fails does not keep the others from being predicted.
 
         Args:
             paths: picture files and folders of them.
             out: the folder for results; new or empty, unless `overwrite` is on: then results of the same name are
                 replaced and other files stay.
-            draw: what draws the colour sheet, `mtpsl.visualization.draw_sheet`; None writes no sheets.
+            draw: what draws the color sheet, `mtpsl.visualization.draw_sheet`; None writes no sheets.
             overwrite: write into a folder that holds files.
             progress: show a progress bar on the error stream.
+            tile: as in `predict_image`.
 
         Raises:
             UserError: inputs that are missing, no pictures or ambiguous, an `out` that holds files (all found before
-                anything is written); or, after all others were written, pictures that could not be read.
+                anything is written); or, after all others were written, pictures that could not be predicted.
         """
-        out, start = Path(out), time.perf_counter()
-        pictures = find_pictures(paths, [out / folder for folder in (*(task.name for task in self.tasks), SHEETS)])
-        prepare_folder(out, overwrite)
-        files: list[Path] = []
-        failures: list[UserError] = []
-        with Progress(console=Console(stderr=True), disable=not progress) as bar:
-            for picture in bar.track(pictures, description="predict"):
-                try:
-                    image = read_image(picture.path)
-                except UserError as error:
-                    failures.append(error)
-                else:
-                    files += self._write(picture, image, out, draw)
-        done = len(pictures) - len(failures)
-        if failures:
-            more = f" (and {len(failures) - 3} more)" if len(failures) > 3 else ""
-            raise UserError(
-                f"{'; '.join(str(failure) for failure in failures[:3])}{more}. "
-                f"Predicted {done} of {len(pictures)} pictures into {out}"
-            )
-        return PredictionSummary(out, done, files, time.perf_counter() - start)
+        check_tile(tile)
 
-    def raw(self, image: Tensor) -> dict[str, Float[Tensor, "1 c h2 w2"]]:
+        def predict(picture: Picture, size: Size | None) -> tuple[list[Canvas], dict[str, Tensor]]:
+            return self.draw(picture, tile=tile, small=size)
+
+        return predict_files(self.tasks, predict, paths, Path(out), draw=draw, overwrite=overwrite, progress=progress)
+
+    def draw(
+        self, picture: Picture, *, tile: int | None = None, confidence: bool = False, small: Size | None = None
+    ) -> tuple[list[Canvas], dict[str, Tensor]]:
+        """The decoded predictions of a picture, and its raw ones (c, h, w) at a smaller size where one is given."""
+        size = size_of(picture)
+        canvases = [Canvas(task, size, confidence=confidence) for task in self.tasks]
+        check_tile(tile)
+        if tile is None:
+            raw = self.raw(picture)
+            for canvas in canvases:
+                for top, strip in strips(raw[canvas.task.name], size):
+                    canvas.put(strip, top)
+            return canvases, {} if small is None else {k: resized(x, small)[0].cpu() for k, x in raw.items()}
+        miniature = None if small is None else Miniature(size, small)
+
+        def predict(rows: Span, columns: Span) -> dict[str, Tensor]:
+            cut = part(picture, rows, columns)
+            raw = self.raw(cut, size_of(cut) if self.sizes is None else self.sizes.part(*size_of(cut)))
+            return {name: resized(x, size_of(cut)) for name, x in raw.items()}
+
+        for top, left, block in blended(predict, size, tile):
+            for canvas in canvases:
+                canvas.put(block[canvas.task.name], top, left)
+            if miniature is not None:
+                miniature.put(block, top, left)
+        return canvases, {} if miniature is None else miniature.values
+
+    def raw(self, picture: Picture, size: Size | None = None) -> dict[str, Float[Tensor, "1 c h2 w2"]]:
         """Raw predictions of every task at the size that the network saw, without the padding.
+
+        Args:
+            picture: a picture, or a tensor (3, h, w) from 0 to 1.
+            size: the size to see it at; by default `working_size`.
 
         Raises:
             ValueError: the image has another form, or the network leaves out a task or answers in another size.
         """
-        if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or not image.is_floating_point():
-            raise ValueError(
-                f"image should be floating point of shape (3, h, w), not {image.dtype} of shape {tuple(image.shape)}"
-            )
-        height, width = self.working_size(*image.shape[-2:])
-        x = resized(image[None].to(self.device), (height, width))
-        stride = int(getattr(self.network, "stride", 1))
-        down, right = -height % stride, -width % stride
-        top, left = down // 2, right // 2
-        x = F.pad(x, (left, right - left, top, down - top), mode="replicate")
+        height, width = size or self.working_size(*size_of(as_picture(picture)))
+        x = padded(seen(picture, (height, width)).to(self.device), int(getattr(self.network, "stride", 1)))
         with torch.no_grad(), evaluation_mode(self.network):
             predictions = self.network(x).predictions
         for task in self.tasks:
@@ -153,47 +177,21 @@ class Predictor:
             if shape != (1, task.out_channels, *x.shape[-2:]):
                 wanted = (1, task.out_channels, *x.shape[-2:])
                 raise ValueError(f"{task.name}: the network should predict shape {wanted}, not {shape}")
-        return {
-            task.name: predictions[task.name][..., top : top + height, left : left + width].float()
-            for task in self.tasks
-        }
+        return {task.name: predictions[task.name][..., :height, :width].float() for task in self.tasks}
 
-    def working_size(self, height: int, width: int) -> tuple[int, int]:
+    def working_size(self, height: int, width: int) -> Size:
         """Height and width at which the network sees a picture, before padding."""
-        if self.image_size is None:
-            return height, width
-        scale = min(
-            min(self.image_size) / min(height, width),
-            LONGEST * max(self.image_size) / max(height, width),
-        )
-        return max(1, round(height * scale)), max(1, round(width * scale))
-
-    def _decoded(self, raw: dict[str, Tensor], image: Float[Tensor, "3 h w"]) -> dict[str, Tensor]:
-        """Raw predictions at the image's size, decoded; one task after another, since they may be large."""
-        size = (image.shape[-2], image.shape[-1])
-        return {task.name: task.decode(resized(raw[task.name], size))[0].to(image.device) for task in self.tasks}
-
-    def _write(self, picture: Picture, image: Tensor, out: Path, draw: DrawSheet | None) -> list[Path]:
-        """Predict one picture and write its files."""
-        raw = self.raw(image)
-        decoded = self._decoded(raw, image)
-        files = [write_prediction(task, decoded[task.name], out, picture.name) for task in self.tasks]
-        if draw is not None:
-            height, width = image.shape[-2:]
-            scale = min(1.0, SHEET_SIDE / max(height, width))
-            size = max(1, round(height * scale)), max(1, round(width * scale))
-            small = {name: resized(prediction, size)[0].cpu() for name, prediction in raw.items()}
-            files.append(write_sheet(draw(self.tasks, resized(image[None], size)[0], small), out, picture.name))
-        return files
+        return (height, width) if self.sizes is None else self.sizes.whole(height, width)
 
 
-def resized(x: Float[Tensor, "1 c h w"], size: tuple[int, int]) -> Float[Tensor, "1 c h2 w2"]:
-    """Bilinear resizing that keeps the picture's frame in place and averages when it shrinks."""
-    if tuple(x.shape[-2:]) == size:
-        return x
-    if size[1] == 1 < size[0]:  # torch 2.15 repeats the first row in a result of width 1; of height 1 it is right
-        return resized(x.mT, (size[1], size[0])).mT
-    return F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
+def check_tile(tile: int | None) -> None:
+    """Refuse tiles that are too small.
+
+    Raises:
+        UserError: they are.
+    """
+    if tile is not None and tile < LEAST_TILE:
+        raise UserError(f"tile should be at least {LEAST_TILE} pixels, not {tile}")
 
 
 @contextmanager

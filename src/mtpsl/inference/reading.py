@@ -69,7 +69,7 @@ def pictures_below(folder: Path, results: Sequence[Path], passed_over: list[Path
         inner = path.relative_to(folder)
         if within(path, results):
             continue
-        if path.suffix.lower() in SUFFIXES and path.is_file():
+        if path.suffix.lower() in SUFFIXES:
             pictures.append(Picture(path, (inner.parent / inner.stem).as_posix()))
         else:
             passed_over.append(path)

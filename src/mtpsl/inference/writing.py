@@ -17,12 +17,11 @@ All but the sheet have the size of the picture (upright: after its EXIF orientat
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from mtpsl.errors import UserError
 from mtpsl.files import write_atomically
@@ -33,12 +32,13 @@ SHEETS = "sheets"
 
 @dataclass(frozen=True)
 class PredictionSummary:
-    """What `Predictor.predict_files` did."""
+    """What `Predictor.predict_files` did; `passed_over` are the files of the given folders that are no pictures."""
 
     out: Path
     images: int
     files: list[Path]
     seconds: float
+    passed_over: list[Path] = field(default_factory=list)
 
 
 def prepare_folder(out: Path, overwrite: bool) -> None:
@@ -58,17 +58,14 @@ def prepare_folder(out: Path, overwrite: bool) -> None:
         raise UserError(f"{out}: this folder is not empty: choose another one, or write into it with --overwrite")
 
 
-def write_prediction(task: Task, prediction: Tensor, out: Path, name: str) -> Path:
+def write_prediction(task: Task, values: np.ndarray, out: Path, name: str) -> Path:
     """Write the decoded prediction of one picture to `out/<task>/<name>.png` or `.npy` and return the file."""
-    array = prediction.detach().cpu().numpy()
     if task.target_spec.channels == 0:
         path = out / task.name / f"{name}.png"
-        picture = Image.fromarray(array.astype(np.uint8 if task.out_channels <= 256 else np.uint16))
-        write(path, lambda temporary: picture.save(temporary))
+        write(path, lambda temporary: Image.fromarray(values).save(temporary))
     else:
         path = out / task.name / f"{name}.npy"
-        array = array[0] if len(array) == 1 else array.transpose(1, 2, 0)
-        write(path, lambda temporary: np.save(temporary, np.ascontiguousarray(array, dtype=np.float32)))
+        write(path, lambda temporary: np.save(temporary, values))
     return path
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtpsl.networks.network import MultiTaskNetwork, scaled
-from mtpsl.networks.segnet import STAGE_CHANNELS, STAGE_CONVOLUTIONS, initialize, stage
+from mtpsl.networks.segnet import STAGE_CHANNELS, STAGE_CONVOLUTIONS, initialize, stage, unpooled
 from mtpsl.structures import Output
 
 FIRST = 3
@@ -65,9 +65,9 @@ class MTAN(MultiTaskNetwork):
             features.append(x)
             indices.append(index)
         for block, index in zip(self.decoder, reversed(indices), strict=True):
-            unpooled = F.max_unpool2d(x, index, [2, 2])
-            x = run_stage(block, unpooled).last
-            decoded.append(Stage(unpooled, x))
+            enlarged = unpooled(x, index)
+            x = run_stage(block, enlarged).last
+            decoded.append(Stage(enlarged, x))
         predictions = {
             name: branch(encoded, decoded, self.encoder_links, self.decoder_links).float()
             for name, branch in self.heads.items()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.jit import is_tracing  # type: ignore[attr-defined]
 
 from mtpsl.structures import Output
 
@@ -16,12 +19,20 @@ class MultiTaskNetwork(nn.Module, ABC):
 
     A network of your own needs the two attributes below and a `forward` that returns an `Output`; it need not
     inherit from this class. One that does writes `forward_divisible` and takes any size, too.
+
+    While `torch.jit.trace` or `torch.export` record it, which know no `Output`, a call gives its predictions alone
+    (`plain`).
     """
 
     #: the last feature map is smaller than the images by this factor, rounded up
     stride: int
     #: channels of the last map in `Output.features`
     feature_channels: int
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """`forward`, in a form that can be recorded while it is."""
+        output = super().__call__(*arguments, **options)
+        return plain(output.predictions) if recorded() else output
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Output:
         """Predict every task at the images' size.
@@ -40,10 +51,19 @@ class MultiTaskNetwork(nn.Module, ABC):
         """Predict every task for images whose height and width are multiples of `stride`."""
 
 
+def recorded() -> bool:
+    """Whether `torch.jit.trace` or `torch.export` is recording what is computed."""
+    return is_tracing() or torch.compiler.is_exporting()
+
+
+def plain(predictions: dict[str, Tensor]) -> dict[str, Tensor] | tuple[Tensor, ...]:
+    """Predictions as a recorded module may give them: a tuple for `torch.jit.trace`, which takes no dictionary."""
+    return tuple(predictions.values()) if is_tracing() else predictions
+
+
 def padded(x: Float[Tensor, "b c h w"], stride: int) -> Float[Tensor, "b c h2 w2"]:
     """Repeat the lower and right border up to the next multiple of `stride`; the same tensor where it divides.
 
-    >>> import torch
     >>> padded(torch.tensor([[[[1.0, 2.0]]]]), 3)[0, 0].tolist()
     [[1.0, 2.0, 2.0], [1.0, 2.0, 2.0], [1.0, 2.0, 2.0]]
     """

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mtpsl.networks.network import MultiTaskNetwork, scaled
+from mtpsl.networks.network import MultiTaskNetwork, recorded, scaled
 from mtpsl.structures import Output
 
 STAGE_CHANNELS = (64, 128, 256, 512, 512)
@@ -58,7 +58,7 @@ class SegNet(MultiTaskNetwork):
         features, indices = self.encode(images)
         x = features[-1]
         for block, index in zip(reversed(self.decoder), reversed(indices), strict=True):
-            x = block(F.max_unpool2d(x, index, [2, 2]))
+            x = block(unpooled(x, index))
         return Output({name: head(x).float() for name, head in self.heads.items()}, features)
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> tuple[list[Tensor], list[Tensor]]:
@@ -69,6 +69,16 @@ class SegNet(MultiTaskNetwork):
             features.append(x)
             indices.append(index)
         return features, indices
+
+
+def unpooled(x: Float[Tensor, "b c h w"], index: Int[Tensor, "b c h w"]) -> Float[Tensor, "b c 2*h 2*w"]:
+    """Put values back where pooling over 2 x 2 pixels took them from; zero elsewhere."""
+    if not recorded():
+        return F.max_unpool2d(x, index, [2, 2])
+    # torch 2.15 does not trace max_unpool2d, and ONNX does not know it
+    batch, channels, height, width = x.shape
+    empty = x.new_zeros((batch, channels, 4 * height * width))
+    return empty.scatter(2, index.flatten(2), x.flatten(2)).view(batch, channels, 2 * height, 2 * width)
 
 
 def stage(in_channels: int, out_channels: int, count: int) -> nn.Sequential:

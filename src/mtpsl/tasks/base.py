@@ -52,7 +52,11 @@ class Task(ABC):
 
     @abstractmethod
     def decode(self, prediction: Float[Tensor, "b c h w"]) -> Tensor:
-        """Turn a raw prediction into the form of a label."""
+        """Turn a raw prediction into the form of a label, each pixel by itself: large pictures are decoded in parts."""
+
+    def confidence(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"] | None:
+        """The probability, from 0 to 1, of what `decode` chooses; None for a task that does not choose."""
+        return None
 
     @abstractmethod
     def soft(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:

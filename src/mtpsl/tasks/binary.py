@@ -31,6 +31,10 @@ class BinaryTask(Task):
         """The probability of 1."""
         return prediction.sigmoid()
 
+    def confidence(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b h w"]:
+        """The probability of 1 or of 0, whichever is larger."""
+        return prediction[:, 0].abs().sigmoid()
+
     def soft(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
         """The probability of 1."""
         return prediction.sigmoid()

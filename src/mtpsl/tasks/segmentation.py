@@ -77,6 +77,10 @@ class Segmentation(Task):
         """The most likely class."""
         return prediction.argmax(1)
 
+    def confidence(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
+        """The probability of the most likely class."""
+        return prediction.softmax(1).amax(1)
+
     def soft(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """The probability of every class."""
         return prediction.softmax(1)

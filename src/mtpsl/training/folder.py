@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import yaml
 from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Scores, to_json
 from mtpsl.files import write_text
+from mtpsl.inference.sizes import TrainingSizes
 from mtpsl.structures import Score
 from mtpsl.tasks import Task, describe_task, make_task
 from mtpsl.training.config import RunConfig, read_config
@@ -43,6 +44,11 @@ class RunFolder:
     def scores(self) -> Path:
         """The scores of the last validated epoch."""
         return self.path / "scores.json"
+
+    @property
+    def images(self) -> Path:
+        """How large the pictures of the training were, so that others can be seen as they were."""
+        return self.path / "images.json"
 
     @property
     def tasks(self) -> Path:
@@ -97,13 +103,24 @@ class RunFolder:
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(f"{self.tasks}: cannot be read as the tasks of a run ({error})") from error
 
-    def image_size(self) -> tuple[int, int] | None:
-        """Height and width of the images it was trained on: those of the first scores, else of the configuration."""
-        try:
-            height, width = json.loads(self.scores.read_text(encoding="utf-8"))["run"]["image_size"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return self.read_config().data.size
-        return int(height), int(width)
+    def write_images(self, sizes: TrainingSizes) -> None:
+        """Write how large the pictures were that it is trained on, and to which size they are brought."""
+        write_text(self.images, json.dumps(asdict(sizes)) + "\n")
+
+    def training_sizes(self) -> TrainingSizes | None:
+        """How large the pictures were that it was trained on; None where the run does not say it."""
+        for file, keys in ((self.images, ()), (self.scores, ("run", "image_size"))):
+            try:
+                stored = json.loads(file.read_text(encoding="utf-8"))
+                for key in keys:
+                    stored = stored[key]
+                height, width = stored if keys else stored["size"]
+                rows = () if keys else tuple((int(h), int(w), int(n)) for h, w, n in stored["stored"])
+                return TrainingSizes((int(height), int(width)), rows)
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+        size = self.read_config().data.size
+        return None if size is None else TrainingSizes(size)
 
     def scored_root(self) -> str | None:
         """The folder of the data that the last scores are of; None where there are none, or none is known."""

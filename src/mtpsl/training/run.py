@@ -1,13 +1,10 @@
-"""Train a run from its configuration, or continue it; load it again."""
+"""Train a run from its configuration, or continue it."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import lightning
 import torch
@@ -21,8 +18,6 @@ from rich.progress import track
 from mtpsl.data.partial import PartialDataset
 from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Scores
-from mtpsl.networks import MultiTaskNetwork
-from mtpsl.objectives import Objective
 from mtpsl.tasks import Task
 from mtpsl.training.assemble import (
     build_augmentation,
@@ -35,34 +30,14 @@ from mtpsl.training.assemble import (
 from mtpsl.training.callbacks import History, LastCheckpoint, ProgressBar
 from mtpsl.training.config import RunConfig
 from mtpsl.training.folder import RunFolder
+from mtpsl.training.load import TrainedRun, load_run, load_weights
 from mtpsl.training.loaders import Loaders
 from mtpsl.training.memory import keep_freed_memory
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.pictures import draw_pictures
 from mtpsl.training.quiet import quiet_lightning
-from mtpsl.weighting import Weighting
 
-
-@dataclass(frozen=True)
-class TrainedRun:
-    """A trained network, in evaluation mode, and what it was trained for."""
-
-    folder: RunFolder
-    config: RunConfig
-    tasks: list[Task]
-    network: MultiTaskNetwork
-    epoch: int
-
-    @cached_property
-    def objective(self) -> Objective:
-        """What it was trained with; built and read when it is first asked for, since it may be larger than the network.
-
-        Raises:
-            UserError: it does not fit the configuration.
-        """
-        objective = build_objective(self.config, self.tasks, self.network)
-        load_weights(self.folder, self.folder.load_checkpoint(), self.tasks, None, objective)
-        return objective.eval()
+__all__ = ["TrainedRun", "load_run", "train"]
 
 
 def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool = True) -> Scores:
@@ -145,21 +120,6 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     return module.scores or folder.read_scores()
 
 
-def load_run(path: Path) -> TrainedRun:
-    """The network of a run folder, on the CPU.
-
-    Raises:
-        UserError: not a run folder, no checkpoint, or one that does not fit the configuration.
-    """
-    folder = RunFolder(path)
-    config = folder.read_config()
-    checkpoint = folder.load_checkpoint()
-    tasks = folder.read_tasks()
-    network = build_network(config, tasks, pretrained=False)
-    load_weights(folder, checkpoint, tasks, network)
-    return TrainedRun(folder, config, tasks, network.eval(), int(checkpoint["epoch"]) + 1)
-
-
 def preload(dataset: PartialDataset, description: str, progress: bool) -> None:
     """Read every image before training, so that a broken file shows now."""
     console = Console(stderr=True)
@@ -212,40 +172,6 @@ def lightning_trainer(
     )
 
 
-def load_weights(
-    folder: RunFolder,
-    checkpoint: dict[str, Any],
-    tasks: list[Task],
-    network: MultiTaskNetwork | None = None,
-    objective: Objective | None = None,
-    weighting: Weighting | None = None,
-) -> None:
-    """Fill what is given of network, objective and weighting from a checkpoint.
-
-    Raises:
-        UserError: it is of another task list, network, objective or weighting.
-    """
-    heads = {key.split(".")[2]: None for key in checkpoint["state_dict"] if key.startswith("network.heads.")}
-    names = [task.name for task in tasks]
-    if list(heads) != names:
-        raise UserError(
-            f"{folder.checkpoint} predicts {', '.join(heads)}, but the run {', '.join(names)}: give it the tasks of "
-            f"{folder.config}"
-        )
-    try:
-        if network is not None:
-            network.load_state_dict(part(checkpoint["state_dict"], "network."))
-        if objective is not None:
-            objective.load_state_dict(part(checkpoint["state_dict"], "objective."))
-        if weighting is not None:
-            weighting.load_state_dict(part(checkpoint["state_dict"], "weighting."))
-    except RuntimeError as error:
-        detail = str(error).splitlines()[-1].strip()
-        raise UserError(
-            f"{folder.checkpoint} does not fit the run: {detail} (it was made with {folder.config})"
-        ) from error
-
-
 def in_order(tasks: list[Task], folder: RunFolder) -> list[Task]:
     """The tasks in the order in which a run's objective knows them; unchanged where that has others."""
     folder.read_config()  # says so where it is no run
@@ -253,8 +179,3 @@ def in_order(tasks: list[Task], folder: RunFolder) -> list[Task]:
     if sorted(names) != sorted(task.name for task in tasks):
         return tasks
     return sorted(tasks, key=lambda task: names.index(task.name))
-
-
-def part(state: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """The entries below a prefix, without it."""
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -21,8 +21,8 @@ from mtpsl.evaluation.interrupted import InterruptedEvaluation
 from mtpsl.files import write_text
 from mtpsl.tasks import Task, describe_task, make_task
 from mtpsl.training.assemble import image_size
+from mtpsl.training.load import TrainedRun
 from mtpsl.training.open_data import check_same_tasks, open_split
-from mtpsl.training.run import TrainedRun
 from mtpsl.training.settings import DataSettings
 from mtpsl.visualization.sheets import save_sheets
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mtpsl.inference import Predictor
-from mtpsl.inference.predict import resized
+from mtpsl.inference.resize import resized
 from mtpsl.structures import Output
 from mtpsl.tasks import Depth, Edges, Normals, Segmentation, Task
 
