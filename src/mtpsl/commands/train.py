@@ -22,34 +22,38 @@ def train(arguments: Sequence[str]) -> None:
     out, resume = take(words, "--out"), take(words, "--resume")
     quiet = "--quiet" in words
     words = [word for word in words if word != "--quiet"]
-    recipe = words.pop(0) if words and not words[0].startswith("-") else take(words, "--config")
+    recipes = [words.pop(0)] if words and not words[0].startswith("-") else []
+    while (file := take(words, "--config")) is not None:
+        recipes.append(file)
 
     with loading():
-        from mtpsl.training.config import parse_config, read_config, read_yaml
+        from mtpsl.training.config import overlaid, parse_config, read_yaml
         from mtpsl.training.folder import RunFolder
 
     if {"-h", "--help"} & set(words):
         print(HELP, flush=True)
-    stored: dict[str, Any] = read_yaml(find_recipe(recipe)) if recipe else {}
     if resume is not None:
-        if recipe or words or out:
-            raise UserError("--resume RUN takes its options from RUN/config.yaml: give no others")
-        if not (Path(resume) / "config.yaml").is_file():
+        if recipes or out:
+            raise UserError("--resume RUN takes its options from RUN/config.yaml: give no recipe, file or --out")
+        if not RunFolder(Path(resume)).config.is_file():
             raise UserError(f"{resume} is not a run folder: it has no config.yaml")
-        config = read_config(Path(resume) / "config.yaml")
-        if RunFolder(Path(resume)).finished():
-            print(f"{resume}: was trained to its last epoch already")
-    else:
-        config = from_here(parse_config(words, stored, others=("out", "resume", "quiet")))
-        if out is None:
-            raise UserError("--out is missing: name the folder to make for this run, e.g. --out runs/first")
+    stored: dict[str, Any] = {}
+    for path in [Path(resume) / "config.yaml"] if resume is not None else map(find_recipe, recipes):
+        stored = overlaid(stored, read_yaml(path))
+    config = from_here(parse_config(words, stored, others=("out", "resume", "quiet")))
+    if resume is not None:
+        root = config.data.root
+        if root is not None and not Path(root).exists():
+            raise UserError(f"{resume}: its data is not at {root} any more: give its place now with --data.root DATA")
+    elif out is None:
+        raise UserError("--out is missing: name the folder to make for this run, e.g. --out runs/first")
 
     with loading():
         from mtpsl.training.assemble import run_data
         from mtpsl.training.run import train as train_run
 
     folder = Path(resume if resume is not None else str(out))
-    if config.objective == "stl" and (config.tasks is None or len(config.tasks) != 1):
+    if resume is None and config.objective == "stl" and (config.tasks is None or len(config.tasks) != 1):
         if folder.exists() and os.environ.get("LOCAL_RANK", "0") == "0":
             raise UserError(f"{folder} exists already: choose another --out")
         for name in [task.name for task in run_data(config).tasks]:
@@ -57,7 +61,11 @@ def train(arguments: Sequence[str]) -> None:
                 train_run(dataclasses.replace(config, tasks=[name]), folder / name, progress=not quiet), folder / name
             )
         return
-    report(train_run(config, folder, resume=resume is not None, progress=not quiet), folder)
+    finished = RunFolder(folder).finished(config.training.epochs)
+    scores = train_run(config, folder, resume=resume is not None, progress=not quiet)
+    if finished:
+        print(f"{resume}: was trained to its last epoch already")
+    report(scores, folder)
 
 
 def from_here(config: RunConfig) -> RunConfig:
@@ -103,7 +111,9 @@ usage: mtpsl train [RECIPE] [--out RUN] [--resume RUN] [--quiet] [options]
 
   RECIPE        a YAML file, or the name of a recipe that ships with the package (`mtpsl recipes`)
   --out RUN     the folder to make for the run
-  --resume RUN  continue a run from its last complete epoch
+  --config FILE the same as RECIPE; of several files a later one decides, and options decide over all
+  --resume RUN  continue a run from its last complete epoch, where its data lies now, with other options for the epochs
+                left: `--data.root DATA`, `--training.epochs 50`, `--training.lr 1e-5` (docs/runs.md lists them)
   --quiet       no progress bar
 
   mtpsl train --data.root DATA --data.regime one --out runs/first

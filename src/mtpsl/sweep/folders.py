@@ -7,21 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mtpsl.errors import UserError
-from mtpsl.sweep.jobs import Job
+from mtpsl.sweep.jobs import HARMLESS, Job
 from mtpsl.sweep.plan import PlannedRun
-from mtpsl.training.config import read_config
-
-HARMLESS = {
-    "data.root",
-    "data.description",
-    "data.label_cache",
-    "data.workers",
-    "data.cache",
-    "objective.mapping_checkpoint",
-    "training.accelerator",
-    "training.sheets",
-}
-"""Options that may differ from those a run was trained with: they do not change its scores."""
+from mtpsl.training.config import flat, read_config
 
 
 def make_jobs(runs: Sequence[PlannedRun], out: Path) -> list[Job]:
@@ -49,18 +37,3 @@ def _refuse_changed(folder: Path, wanted: Mapping[str, Any]) -> None:
             f"{folder} was trained with {first} {before.get(first)!r}, but now it is {now.get(first)!r}{more}: "
             "choose another --out, or delete that folder to train it anew"
         )
-
-
-def flat(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested options by dotted name.
-
-    >>> flat({"tasks": None, "training": {"epochs": 2}})
-    {'tasks': None, 'training.epochs': 2}
-    """
-    result: dict[str, Any] = {}
-    for key, value in options.items():
-        if isinstance(value, Mapping):
-            result |= {f"{key}.{name}": inner for name, inner in flat(value).items()}
-        else:
-            result[key] = value
-    return result

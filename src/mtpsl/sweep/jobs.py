@@ -16,10 +16,24 @@ import yaml
 
 from mtpsl.errors import UserError
 from mtpsl.files import write_text
+from mtpsl.training.config import flat, read_yaml
+from mtpsl.training.continued import written
 from mtpsl.training.folder import RunFolder
 
 State = Literal["done", "resume", "new"]
 Command = Callable[["Job"], Sequence[str]]
+
+HARMLESS = {
+    "data.root",
+    "data.description",
+    "data.label_cache",
+    "data.workers",
+    "data.cache",
+    "objective.mapping_checkpoint",
+    "training.accelerator",
+    "training.sheets",
+}
+"""Options that may differ from those a run was trained with: they do not change its scores."""
 
 LEFT_BEFORE_CONFIG = {"tasks.json", "environment.json"}
 """What a run killed while it made its folder leaves there: config.yaml is written last."""
@@ -71,10 +85,12 @@ class Job:
 
 
 def train_command(job: Job) -> list[str]:
-    """`mtpsl train`, from its options or from where the run stopped."""
+    """`mtpsl train`, from its options or from where the run stopped (where its data lies now, and so on)."""
     command = [sys.executable, "-m", "mtpsl", "train"]
     if job.state() == "resume":
-        return [*command, "--resume", str(job.folder), "--quiet"]
+        before, now = flat(read_yaml(job.folder / "config.yaml")), flat(job.config)
+        changed = [f"--{name}={written(now[name])}" for name in HARMLESS & {*now} if before.get(name) != now[name]]
+        return [*command, "--resume", str(job.folder), "--quiet", *sorted(changed)]
     return [*command, str(job.options), "--out", str(job.folder), "--quiet"]
 
 

@@ -50,6 +50,8 @@ def plan_runs(table: Table, words: Sequence[str] = (), seeds: Sequence[int] | No
     for option, key in OWNED.items():
         if argument_value(words, option) is not None:
             raise UserError(f"{option} differs between the runs of a sweep: set it under `{key}` in {table.path}")
+    if argument_value(words, "--config") is not None:
+        raise UserError(f"--config is for `mtpsl train`: write the file's options under `options` in {table.path}")
     _refuse_unknown_regimes(table)
     runs: list[PlannedRun] = []
     for regime in table.regimes:

@@ -7,7 +7,7 @@ import io
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning
@@ -69,11 +69,21 @@ class LastCheckpoint(Checkpoint):
     """Replaces checkpoints/last.ckpt in one step after every epoch.
 
     Lightning calls it after all other callbacks, so it holds the history of its own epoch.
+
+    Args:
+        folder: the run.
+        record: what the checkpoint says of the run (`training.continued.record`).
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, record: Mapping[str, Any]) -> None:
         super().__init__()
-        self.folder = folder
+        self.folder, self.record = folder, dict(record)
+
+    def on_save_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add the record."""
+        checkpoint |= self.record
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save."""

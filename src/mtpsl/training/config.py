@@ -120,6 +120,27 @@ def parse_config(
     )
 
 
+def overlaid(stored: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a YAML file with that of another over it; of another choice's options those that it has, too.
+
+    >>> overlaid({"network": {"name": "segnet", "width": 0.5}, "tasks": ["depth"]}, {"network": "timm", "tasks": None})
+    {'network': {'name': 'timm'}, 'tasks': None}
+    """
+    result = dict(stored)
+    for key, value in over.items():
+        before = result.get(key)
+        if key in CHOICES:
+            before, value = ({"name": x} if isinstance(x, str) else x for x in (before or {}, value or {}))
+        if not isinstance(before, Mapping) or not isinstance(value, Mapping):
+            result[key] = value
+            continue
+        if key in CHOICES and value.get("name") in CHOICES[key][0]:
+            known = {"name", *option_names(CHOICES[key][0][value["name"]], key)}
+            before = {name: x for name, x in before.items() if name in known}
+        result[key] = {**before, **value}
+    return result
+
+
 def make_parser(chosen: Mapping[str, str], prog: str) -> jsonargparse.ArgumentParser:
     """The parser for one choice of network, objective and weighting."""
     parser = jsonargparse.ArgumentParser(
@@ -132,7 +153,7 @@ def make_parser(chosen: Mapping[str, str], prog: str) -> jsonargparse.ArgumentPa
             "those of the chosen name: give the name together with --help to read about others."
         ),
     )
-    parser.add_argument("--config", action="config", help="a YAML file (the same as RECIPE)")
+    parser.add_argument("--config", action="config", help="a YAML file (the same as RECIPE); may be given again")
     parser.add_argument(
         "--label", type=str | None, default=None, help="what tables call this run; by default its objective"
     )
@@ -208,3 +229,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     return list(value) if isinstance(value, list | tuple) else value
+
+
+def flat(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested options by dotted name.
+
+    >>> flat({"tasks": None, "training": {"epochs": 2}})
+    {'tasks': None, 'training.epochs': 2}
+    """
+    result: dict[str, Any] = {}
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            result |= {f"{key}.{name}": inner for name, inner in flat(value).items()}
+        else:
+            result[key] = value
+    return result

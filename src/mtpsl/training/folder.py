@@ -7,6 +7,8 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -62,6 +64,10 @@ class RunFolder:
             UserError: the folder exists and holds something.
         """
         self.check_new()
+        self.write(config, tasks)
+
+    def write(self, config: RunConfig, tasks: list[Task]) -> None:
+        """Write the same into a folder that may exist: of a run without a checkpoint, which begins anew."""
         try:
             write_text(self.tasks, json.dumps([describe_task(task) for task in tasks], indent=2) + "\n")
             write_text(self.path / "environment.json", json.dumps(environment(config), indent=2) + "\n")
@@ -71,11 +77,36 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"{self.path} cannot be written: {error.strerror}") from error
 
-    def finished(self) -> bool:
-        """Whether the run has the scores of its last epoch."""
+    def update(self, config: RunConfig, changed: Mapping[str, tuple[Any, Any]], epoch: int) -> None:
+        """Write what changes from an epoch on: config.yaml, what scores.json says of the run, and a list of changes.
+
+        Args:
+            config: the options to continue with.
+            changed: old and new value of the options that differ from those of the epochs so far.
+            epoch: how many there are.
+        """
+        if self.read_config().to_dict() != config.to_dict():
+            write_text(self.config, yaml.safe_dump(config.to_dict(), sort_keys=False))
+        place, content = self.path / "environment.json", {}
+        with suppress(OSError, ValueError):
+            content = json.loads(place.read_text(encoding="utf-8"))
+        before = [entry for entry in content.get("changes", []) if entry["after_epoch"] < epoch]
+        now = [{"after_epoch": epoch, "option": name, "from": a, "to": b} for name, (a, b) in changed.items()]
+        if [*before, *now] != content.get("changes", []):
+            write_text(place, json.dumps({**content, "changes": [*before, *now]}, indent=2) + "\n")
+        if changed and self.scores.is_file():
+            scores = json.loads(self.scores.read_text(encoding="utf-8"))
+            epochs = config.training.epochs
+            scores["run"] |= {"label": config.method, "regime": config.data.regime_name, "root": config.data.root}
+            scores["run"] |= {"epochs": epochs, "complete": scores["epoch"] >= epochs}
+            write_text(self.scores, json.dumps(scores, indent=2, allow_nan=False) + "\n")
+
+    def finished(self, epochs: int = 0) -> bool:
+        """Whether the run has the scores of its last epoch, and that is not before `epochs`."""
         try:
-            return json.loads(self.scores.read_text(encoding="utf-8"))["run"]["complete"] is True
-        except (OSError, ValueError, KeyError, TypeError):
+            run = json.loads(self.scores.read_text(encoding="utf-8"))["run"]
+            return run["complete"] is True and run.get("epochs", 0) >= epochs
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
 
     def check_new(self) -> None:

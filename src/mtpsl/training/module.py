@@ -41,10 +41,18 @@ class TrainingModule(lightning.LightningModule):
         self.tasks, self.augmentation = list(tasks), augmentation
         self.weighting = weighting or Uniform([task.name for task in tasks])
         self._step: tuple[Losses, Batch] | None = None
+        self._rates: list[float] = []
         self.evaluator = Evaluator(tasks)
         self.scores: Scores | None = None
         if settings.channels_last:
             self.network.to(memory_format=torch.channels_last)
+
+    def on_train_start(self) -> None:
+        """Let a resumed run go on with the rates of its options, not of its checkpoint."""
+        optimizer, scheduler = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        assert isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR)
+        apply_rates(optimizer, scheduler, self._rates, self.settings.weight_decay)
 
     def on_train_epoch_start(self) -> None:
         """Seed this epoch; forget the scores of the last."""
@@ -112,6 +120,7 @@ class TrainingModule(lightning.LightningModule):
         groups += [*self.objective.parameter_groups(settings.lr), *self.weighting.parameter_groups(settings.lr)]
         schedules = [schedule(settings, group.pop("halve_every", None)) for group in groups]
         optimizer = torch.optim.Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay)
+        self._rates = [float(group["lr"]) for group in optimizer.param_groups]
         return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, schedules)}
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
@@ -149,6 +158,20 @@ def schedule(settings: TrainingSettings, halve_every: int | None) -> Callable[[i
     A plain function, because a scheduler writes the attributes of any other callable into the checkpoint.
     """
     return lambda epoch: 0.5 ** (epoch // halve_every) if halve_every else settings.factor(epoch)
+
+
+def apply_rates(
+    optimizer: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LambdaLR,
+    rates: Sequence[float],
+    weight_decay: float,
+) -> None:
+    """Replace the learning rates, of which there is one per group, and the weight decay that a checkpoint restored."""
+    scheduler.base_lrs = list(rates)
+    for group, rate, factor in zip(optimizer.param_groups, rates, scheduler.lr_lambdas, strict=True):
+        group["initial_lr"], group["weight_decay"] = rate, weight_decay
+        group["lr"] = rate * factor(scheduler.last_epoch)
+    scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
 
 
 def epoch_seed(seed: int, epoch: int, rank: int) -> int:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from pathlib import Path
 
-import lightning
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
@@ -27,15 +24,16 @@ from mtpsl.training.assemble import (
     image_size,
     run_data,
 )
-from mtpsl.training.callbacks import History, LastCheckpoint, ProgressBar
+from mtpsl.training.callbacks import History, LastCheckpoint
 from mtpsl.training.config import RunConfig
+from mtpsl.training.continued import changed_options, check_same_data, record, written
 from mtpsl.training.folder import RunFolder
 from mtpsl.training.load import TrainedRun, load_run, load_weights
 from mtpsl.training.loaders import Loaders
 from mtpsl.training.memory import keep_freed_memory
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.pictures import draw_pictures
-from mtpsl.training.quiet import quiet_lightning
+from mtpsl.training.trainer import make_trainer
 
 __all__ = ["TrainedRun", "load_run", "train"]
 
@@ -58,12 +56,16 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
     if main and not resume:
         folder.check_new()
+    checkpoint = folder.checkpoint if resume and folder.checkpoint.exists() else None
+    stored = folder.load_checkpoint() if checkpoint else {}
+    changed = changed_options(out, config, stored) if checkpoint else {}
     data = run_data(config)
     if main:
         for note in data.notes:
             Console(stderr=True).print(f"[yellow]note[/] {escape(note)}", soft_wrap=True, highlight=False)
+    if checkpoint:
+        check_same_data(out, data, stored)
     torch.manual_seed(config.training.seed)
-    checkpoint = folder.checkpoint if resume and folder.checkpoint.exists() else None
     start = None if checkpoint or config.training.start_from is None else RunFolder(Path(config.training.start_from))
     if before := folder if resume else start:
         data = dataclasses.replace(data, tasks=in_order(data.tasks, before))
@@ -76,7 +78,6 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     weighting = build_weighting(config, data.tasks)
     augmentation = build_augmentation(config, data.tasks)
     if checkpoint:
-        stored = folder.load_checkpoint()
         if "optimizer_states" not in stored:
             raise UserError(
                 f"{out} has no optimizer to continue with: train a new run from its weights with "
@@ -99,10 +100,16 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
             size=size,
         ),
     )
-    loaders = Loaders(config, data)
-    trainer = make_trainer(config, folder, [history], progress, varies=loaders.varies)
+    loaders, last = Loaders(config, data), LastCheckpoint(folder, record(config, data))
+    trainer = make_trainer(config, folder, [history, last], progress, varies=loaders.varies)
     if main and not resume:
-        folder.create(config, data.tasks)
+        folder.check_new()
+    if main and not checkpoint:
+        folder.write(config, data.tasks)
+    elif main:
+        folder.update(config, changed, int(stored["epoch"]) + 1)
+        for name, (old, new) in changed.items():
+            print(f"{out}: goes on with {name} {written(new)} (before: {written(old)})", file=sys.stderr)
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
     if config.training.compile:
@@ -126,50 +133,6 @@ def preload(dataset: PartialDataset, description: str, progress: bool) -> None:
     hidden = not (progress and console.is_terminal)
     for index in track(range(len(dataset)), description, transient=True, disable=hidden, console=console):
         dataset[index]
-
-
-def make_trainer(
-    config: RunConfig, folder: RunFolder, callbacks: list[Callback], progress: bool, *, varies: bool = False
-) -> lightning.Trainer:
-    """Lightning's trainer for a run; `varies`: its epochs differ in their number of batches.
-
-    Raises:
-        UserError: this machine has no such accelerator, or not so many.
-    """
-    training = config.training
-    quiet_lightning()
-    bar: list[Callback] = [ProgressBar()] if progress else []
-    try:
-        return lightning_trainer(config, folder, [*callbacks, LastCheckpoint(folder), *bar], progress, varies)
-    except MisconfigurationException as error:
-        raise UserError(
-            f"training.accelerator {training.accelerator}, training.devices {training.devices}: {error}"
-        ) from error
-
-
-def lightning_trainer(
-    config: RunConfig, folder: RunFolder, callbacks: list[Callback], progress: bool, varies: bool
-) -> lightning.Trainer:
-    """The settings of a run as Lightning calls them."""
-    training = config.training
-    return lightning.Trainer(
-        accelerator=training.accelerator,
-        devices=training.devices,
-        strategy="ddp_find_unused_parameters_true" if training.devices > 1 else "auto",
-        precision="32-true" if training.precision == "32" else training.precision,
-        max_epochs=training.epochs,
-        reload_dataloaders_every_n_epochs=int(varies),  # else Lightning keeps the first epoch's number of batches
-        check_val_every_n_epoch=training.validate_every,
-        num_sanity_val_steps=0,
-        gradient_clip_val=training.clip,
-        accumulate_grad_batches=training.accumulate,
-        use_distributed_sampler=False,
-        logger=TensorBoardLogger(str(folder.path), name="", version="tensorboard"),
-        callbacks=callbacks,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        log_every_n_steps=10,
-    )
 
 
 def in_order(tasks: list[Task], folder: RunFolder) -> list[Task]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,11 +82,13 @@ def test_what_is_done_is_not_trained_and_what_was_cut_off_is_resumed(tmp_path: P
     (done, half, new) = make_jobs(tmp_path, "done", "half", "new")
     for job, complete in ((done, True), (half, False)):
         job.folder.mkdir()
-        (job.folder / "config.yaml").touch()
+        (job.folder / "config.yaml").write_text("data: {root: there, workers: 0, cache: true}")
         (job.folder / "scores.json").write_text(json.dumps({"run": {"complete": complete}}))
     assert [job.state() for job in (done, half, new)] == ["done", "resume", "new"]
     assert start(done, {}, fake) is None
     assert train_command(half)[3:] == ["train", "--resume", str(half.folder), "--quiet"]
+    moved = replace(half, config={"data": {"root": "here", "workers": 2, "cache": True}, "training": {"epochs": 3}})
+    assert train_command(moved)[6:] == ["--quiet", "--data.root=here", "--data.workers=2"]
     assert train_command(new)[3:] == ["train", str(tmp_path / "new.yaml"), "--out", str(new.folder), "--quiet"]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mtpsl.cli import main
 from mtpsl.errors import UserError
-from mtpsl.training.config import parse_config
+from mtpsl.training.config import overlaid, parse_config, read_yaml
 
 UNKNOWN: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "two letters exchanged": (["--objective.wieght", "2"], {}, "did you mean --objective.weight?"),
@@ -52,3 +53,31 @@ def test_an_unknown_option_is_answered_with_the_one_that_was_meant(
 def test_commands_suggest_their_own_options(words: list[str], meant: str, capsys: pytest.CaptureFixture[str]):
     assert main(words) == 2
     assert f"did you mean {meant}? (`mtpsl {words[0]} --help`" in capsys.readouterr().err
+
+
+def test_a_second_file_chooses_by_name_over_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "one.yaml").write_text("{network: {name: segnet, width: 0.5}, objective: cross_task, label: mine}")
+    (tmp_path / "two.yaml").write_text("{network: mtan, objective: {name: supervised}, training: {epochs: 7}}")
+    files = [str(tmp_path / "one.yaml"), "--config", str(tmp_path / "two.yaml")]
+    for words in (files, ["--config", *files]):
+        assert main(["train", *words, "--network.encoder", "resnet18"]) == 2
+        assert "not of mtan" in capsys.readouterr().err
+        assert main(["train", *words, "--objective.views", "2"]) == 2
+        assert "not of supervised" in capsys.readouterr().err
+    config = parse_config([], overlaid(*(read_yaml(tmp_path / f"{name}.yaml") for name in ("one", "two"))))
+    assert (config.network, config.network_options["width"]) == ("mtan", 0.5)
+    assert (config.objective, config.label, config.training.epochs) == ("supervised", "mine", 7)
+
+
+def test_options_of_a_choice_that_the_second_file_drops_go_with_it():
+    first = {"objective": {"name": "cross_task", "views": 2, "task_weights": {"depth": 2.0}}}
+    assert overlaid(first, {"objective": "supervised"}) == {
+        "objective": {"name": "supervised", "task_weights": {"depth": 2.0}}
+    }
+    assert overlaid(first, {"objective": {"views": 1}})["objective"]["name"] == "cross_task"
+    assert overlaid(first, {"objective": None}) == first
+
+
+def test_a_sweep_takes_its_files_from_its_table(capsys: pytest.CaptureFixture[str]):
+    assert main(["sweep", "demo", "--config", "demo", "--dry-run"]) == 2
+    assert "--config is for `mtpsl train`: write the file's options under `options`" in capsys.readouterr().err

@@ -1,0 +1,136 @@
+"""What may change when a run is continued, and what its options and data were so far."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mtpsl.errors import UserError
+from mtpsl.training.assemble import RunData
+from mtpsl.training.config import RunConfig
+
+AT_ANY_TIME = {
+    "label",
+    "data.name",
+    "data.root",
+    "data.description",
+    "data.label_cache",
+    "data.labels",
+    "data.workers",
+    "data.cache",
+    "training.sheets",
+}
+"""Options that may change even after the last epoch: where the data lies (its content may not), how it is read, what
+tables call the run, what is drawn."""
+
+FOR_LATER_EPOCHS = {
+    "objective.mapping_checkpoint",
+    "training.epochs",
+    "training.batch_size",
+    "training.drop_last",
+    "training.lr",
+    "training.weight_decay",
+    "training.schedule",
+    "training.clip",
+    "training.accumulate",
+    "training.validate_every",
+    "training.scales",
+    "training.flip",
+    "training.rotation",
+    "training.rescale",
+    "training.precision",
+    "training.channels_last",
+    "training.compile",
+    "training.accelerator",
+    "training.devices",
+}
+"""Options that may change while there are epochs left: how the network is optimized in them, and on what machine. What
+is in neither set is what the checkpoint holds, or decides what the scores are of, and stays."""
+
+KEY = "mtpsl"
+"""The key of `record` in a checkpoint."""
+
+
+def record(config: RunConfig, data: RunData) -> dict[str, Any]:
+    """What a checkpoint says of the run so far: its options and a fingerprint of its data."""
+    return {KEY: {"config": config.to_dict(), "data": fingerprint(data)}}
+
+
+def changed_options(path: Path, config: RunConfig, checkpoint: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The options that differ from those of the epochs so far: old and new value by name.
+
+    Args:
+        path: the run folder.
+        config: the options to continue with.
+        checkpoint: what they were so far; nothing is known of a checkpoint of the first version.
+
+    Raises:
+        UserError: one may not change, or would have no effect any more.
+    """
+    before, now = by_name(checkpoint.get(KEY, {}).get("config", {})), by_name(config.to_dict())
+    epoch, epochs = int(checkpoint["epoch"]) + 1, config.training.epochs
+    changed = {name: (old, now.get(name)) for name, old in before.items() if old != now.get(name)}
+    for name, (old, new) in changed.items():
+        if name in AT_ANY_TIME or name in FOR_LATER_EPOCHS:
+            continue
+        weights = "" if name.startswith(("network.", "tasks")) else f" (--training.start_from {path})"
+        raise UserError(
+            f"{path}: {name} is {written(new)} now, but the run was trained with {written(old)}, and a run keeps it: "
+            f"change it back, or train a new run{weights}"
+        )
+    if epochs < epoch or (epochs == epoch and "training.epochs" in changed):
+        raise UserError(
+            f"{path}: training.epochs is {epochs}, but it was trained for {epoch} already: give more than {epoch}"
+        )
+    if epochs == epoch and (late := [name for name in changed if name in FOR_LATER_EPOCHS]):
+        raise UserError(
+            f"{path}: {late[0]} is {written(changed[late[0]][1])} now, but the run was trained to its last epoch with "
+            f"{written(changed[late[0]][0])}: change it back, or give more epochs with --training.epochs"
+        )
+    return changed
+
+
+def check_same_data(path: Path, data: RunData, checkpoint: Mapping[str, Any]) -> None:
+    """Refuse to continue on other data.
+
+    Raises:
+        UserError: other images than so far, or other labels.
+    """
+    before = checkpoint.get(KEY, {}).get("data")
+    if before is not None and before != fingerprint(data):
+        raise UserError(
+            f"{path}: the images or their labels are not those that it was trained on so far: give the folder that has "
+            f"them with --data.root, or train a new run on these (--training.start_from {path})"
+        )
+
+
+def fingerprint(data: RunData) -> str:
+    """The names of all images and which labels of them are used."""
+    digest = hashlib.blake2b(digest_size=16)
+    for dataset in (data.train, data.validation):
+        digest.update(repr([dataset.keys, dataset.mask.tolist(), list(dataset.tasks)]).encode())
+    return digest.hexdigest()
+
+
+def by_name(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as one writes them on the command line.
+
+    >>> by_name({"tasks": None, "objective": {"name": "stl", "task_weights": {"depth": 2.0}}})
+    {'tasks': None, 'objective.name': 'stl', 'objective.task_weights': {'depth': 2.0}}
+    """
+    groups = {name: value if isinstance(value, Mapping) else None for name, value in options.items()}
+    alone = {name: options[name] for name, group in groups.items() if group is None}
+    return alone | {f"{name}.{key}": value for name, group in groups.items() for key, value in (group or {}).items()}
+
+
+def written(value: Any) -> str:
+    """A value as one writes it on the command line.
+
+    >>> written(None), written([96, 128]), written(True)
+    ('null', '96,128', 'true')
+    """
+    if isinstance(value, list):
+        return ",".join(map(written, value))
+    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)

@@ -1,0 +1,58 @@
+"""Lightning's trainer for a run."""
+
+from __future__ import annotations
+
+import lightning
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from mtpsl.errors import UserError
+from mtpsl.training.callbacks import ProgressBar
+from mtpsl.training.config import RunConfig
+from mtpsl.training.folder import RunFolder
+from mtpsl.training.quiet import quiet_lightning
+
+
+def make_trainer(
+    config: RunConfig, folder: RunFolder, callbacks: list[Callback], progress: bool, *, varies: bool = False
+) -> lightning.Trainer:
+    """Lightning's trainer for a run; `varies`: its epochs differ in their number of batches.
+
+    Raises:
+        UserError: this machine has no such accelerator, or not so many.
+    """
+    training = config.training
+    quiet_lightning()
+    bar: list[Callback] = [ProgressBar()] if progress else []
+    try:
+        return lightning_trainer(config, folder, [*callbacks, *bar], progress, varies)
+    except MisconfigurationException as error:
+        raise UserError(
+            f"training.accelerator {training.accelerator}, training.devices {training.devices}: {error}"
+        ) from error
+
+
+def lightning_trainer(
+    config: RunConfig, folder: RunFolder, callbacks: list[Callback], progress: bool, varies: bool
+) -> lightning.Trainer:
+    """The settings of a run as Lightning calls them."""
+    training = config.training
+    return lightning.Trainer(
+        accelerator=training.accelerator,
+        devices=training.devices,
+        strategy="ddp_find_unused_parameters_true" if training.devices > 1 else "auto",
+        precision="32-true" if training.precision == "32" else training.precision,
+        max_epochs=training.epochs,
+        reload_dataloaders_every_n_epochs=int(varies),  # else Lightning keeps the first epoch's number of batches
+        check_val_every_n_epoch=training.validate_every,
+        num_sanity_val_steps=0,
+        gradient_clip_val=training.clip,
+        accumulate_grad_batches=training.accumulate,
+        use_distributed_sampler=False,
+        logger=TensorBoardLogger(str(folder.path), name="", version="tensorboard"),
+        callbacks=callbacks,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        log_every_n_steps=10,
+    )
