@@ -52,7 +52,7 @@ def read_picture(path: Path) -> Image.Image | Float[Tensor, "3 h w"]:
         picture.load()
         with _OPENING, _unwarned():  # of odd metadata
             ImageOps.exif_transpose(picture, in_place=True)
-        return _rgb(picture)
+        return rgb(picture)
 
 
 def read_header(path: Path) -> Header:
@@ -70,6 +70,26 @@ def read_header(path: Path) -> Header:
         if orientation in (5, 6, 7, 8) and picture.format != "TIFF":  # of TIFF pictures Pillow tells the upright size
             width, height = height, width
         return Header((height, width), orientation in range(2, 9))
+
+
+def rgb(picture: Image.Image) -> Image.Image | Float[Tensor, "3 h w"]:
+    """A picture of any mode as RGB, or as values from 0 to 1 where 8 bits cannot hold it: see `read_picture`.
+
+    Raises:
+        ValueError: floating-point pixels below 0 or above 1, or 32-bit ones above 65535.
+    """
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        top = 1.0 if picture.mode == "F" else 65535.0
+        grey = np.asarray(picture).astype(np.float32) / np.float32(top)
+        if not (np.isfinite(grey).all() and grey.min() >= 0 and grey.max() <= 1):
+            raise ValueError(f"values should lie between 0 and {top:g}")
+        return torch.from_numpy(np.repeat(grey[None], 3, 0))
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        if layer.getchannel("A").getextrema() != (255, 255):
+            layer = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+        picture = layer
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def picture_tensor(
@@ -117,18 +137,3 @@ def _reported(path: Path) -> Iterator[None]:
         elif type(error).__name__ == "UnidentifiedImageError":
             reason = "it is none of " + ", ".join(FORMATS)
         raise UserError(f"{path}: cannot be read as a picture ({reason}): replace or remove the file") from error
-
-
-def _rgb(picture: Image.Image) -> Image.Image | Float[Tensor, "3 h w"]:
-    if picture.mode == "F" or picture.mode.startswith("I"):
-        top = 1.0 if picture.mode == "F" else 65535.0
-        grey = np.asarray(picture).astype(np.float32) / np.float32(top)
-        if not (np.isfinite(grey).all() and grey.min() >= 0 and grey.max() <= 1):
-            raise ValueError(f"values should lie between 0 and {top:g}")
-        return torch.from_numpy(np.repeat(grey[None], 3, 0))
-    if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
-        if layer.getchannel("A").getextrema() != (255, 255):
-            layer = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-        picture = layer
-    return picture if picture.mode == "RGB" else picture.convert("RGB")

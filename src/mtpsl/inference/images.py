@@ -11,8 +11,8 @@ from jaxtyping import Float
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from mtpsl.inference.reading import read_image, rgb
 from mtpsl.inference.resize import resized
+from mtpsl.pictures import read_picture, rgb
 
 #: one image: a file, a picture, an array (h, w), (h, w, 3) or (h, w, 4), or a tensor (3, h, w) from 0 to 1
 ImageLike: TypeAlias = str | Path | Image.Image | np.ndarray | Tensor
@@ -30,10 +30,9 @@ def as_picture(image: ImageLike) -> Picture:
         ValueError: another kind, form or range of values; a file that cannot be read raises `UserError`, which is one.
     """
     if isinstance(image, str | Path):
-        return read_image(Path(image))
+        return read_picture(Path(image))
     if isinstance(image, Image.Image):
-        upright = ImageOps.exif_transpose(image)
-        return torch.from_numpy(np.ascontiguousarray(rgb(upright).transpose(2, 0, 1)))
+        return rgb(ImageOps.exif_transpose(image))
     if isinstance(image, np.ndarray):
         return from_array(image)
     if isinstance(image, Tensor):
