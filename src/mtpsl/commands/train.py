@@ -56,10 +56,9 @@ def train(arguments: Sequence[str]) -> None:
     if resume is None and config.objective == "stl" and (config.tasks is None or len(config.tasks) != 1):
         if folder.exists() and os.environ.get("LOCAL_RANK", "0") == "0":
             raise UserError(f"{folder} exists already: choose another --out")
-        for name in [task.name for task in run_data(config).tasks]:
-            report(
-                train_run(dataclasses.replace(config, tasks=[name]), folder / name, progress=not quiet), folder / name
-            )
+        names = [task.name for task in run_data(config).tasks]
+        for name, single in [(name, config.single(name, names)) for name in names]:
+            report(train_run(single, folder / name, progress=not quiet), folder / name)
         return
     finished = RunFolder(folder).finished(config.training.epochs)
     scores = train_run(config, folder, resume=resume is not None, progress=not quiet)

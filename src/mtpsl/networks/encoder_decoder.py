@@ -12,6 +12,7 @@ from mtpsl.errors import UserError
 from mtpsl.networks.decoders import DECODERS, DecoderName
 from mtpsl.networks.encoders.timm import TimmEncoder
 from mtpsl.networks.network import MultiTaskNetwork
+from mtpsl.options import check_at_least_one
 from mtpsl.structures import Output
 
 
@@ -47,8 +48,7 @@ class EncoderDecoder(MultiTaskNetwork):
         super().__init__()
         if decoder not in DECODERS:
             raise UserError(f"decoder {decoder!r} is unknown: choose one of {', '.join(DECODERS)}")
-        if decoder_channels is not None and decoder_channels < 1:
-            raise ValueError(f"decoder_channels should be at least 1, not {decoder_channels}")
+        check_at_least_one(decoder_channels=decoder_channels)
         self.encoder = TimmEncoder(encoder, weights=weights)
         self.stride = self.encoder.output_stride
         self.feature_channels = self.encoder.out_channels[-1]

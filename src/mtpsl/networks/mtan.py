@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mtpsl.networks.network import MultiTaskNetwork, scaled
 from mtpsl.networks.segnet import STAGE_CHANNELS, STAGE_CONVOLUTIONS, initialize, stage, unpooled
+from mtpsl.options import check_positive
 from mtpsl.structures import Output
 
 FIRST = 3
@@ -40,8 +41,7 @@ class MTAN(MultiTaskNetwork):
 
     def __init__(self, out_channels: Mapping[str, int], *, width: float = 1.0) -> None:
         super().__init__()
-        if width <= 0:
-            raise ValueError(f"width should be positive, not {width}")
+        check_positive(width=width)
         channels = [scaled(c, width) for c in STAGE_CHANNELS]
         self.feature_channels = channels[-1]
         down = list(zip([3, *channels], channels, STAGE_CONVOLUTIONS, strict=False))

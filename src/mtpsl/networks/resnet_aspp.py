@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mtpsl.networks.decoders.aspp import ASPPHead
 from mtpsl.networks.encoders.timm import TimmEncoder
 from mtpsl.networks.network import MultiTaskNetwork
+from mtpsl.options import check_at_least_one
 from mtpsl.structures import Output
 
 
@@ -49,6 +50,13 @@ class ResNetASPP(MultiTaskNetwork):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
+        check_at_least_one(head_channels=head_channels)
+        if output_stride not in (8, 16, 32):
+            raise ValueError(f"output_stride should be 8, 16 or 32, not {output_stride}")
+        if min(rates) < 1:
+            raise ValueError(f"rates should be at least 1, not {tuple(rates)}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is a share of the channels, from 0 to below 1, not {dropout}")
         self.encoder = TimmEncoder(encoder, weights=weights, output_stride=output_stride)
         self.stride = self.encoder.output_stride
         self.feature_channels = self.encoder.out_channels[-1]

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mtpsl.networks.network import MultiTaskNetwork, recorded, scaled
+from mtpsl.options import check_positive
 from mtpsl.structures import Output
 
 STAGE_CHANNELS = (64, 128, 256, 512, 512)
@@ -33,8 +34,7 @@ class SegNet(MultiTaskNetwork):
 
     def __init__(self, out_channels: Mapping[str, int], *, width: float = 1.0, in_channels: int = 3) -> None:
         super().__init__()
-        if width <= 0:
-            raise ValueError(f"width should be positive, not {width}")
+        check_positive(width=width)
         channels = [scaled(c, width) for c in STAGE_CHANNELS]
         self.feature_channels = channels[-1]
         self.encoder = nn.ModuleList(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mtpsl.objectives.base import Objective, labelled_images
 from mtpsl.objectives.pairs import PairPlan, on_device
 from mtpsl.objectives.supervised import Reduction, checked_reduction, checked_weights, supervised_losses
+from mtpsl.options import check_not_negative, check_share
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task
 
@@ -42,8 +43,7 @@ class AuxiliaryObjective(Objective):
     ) -> None:
         super().__init__(tasks, network)
         check_not_negative(weight=weight)
-        if not 0 <= ramp <= 1:
-            raise ValueError(f"ramp is a share of the training, from 0 to 1, not {ramp}")
+        check_share("the training", ramp=ramp)
         self.weight, self.ramp = weight, ramp
         self.reduction = checked_reduction(reduction)
         self.task_weights = checked_weights(tasks, task_weights)
@@ -90,20 +90,6 @@ class AuxiliaryObjective(Objective):
         totals = values.new_zeros(count * count).index_add(0, place, values)
         every = range(count)
         return {self.pair_name(s, t): totals[s * count + t] for s in every for t in every if s != t}
-
-
-def check_not_negative(**values: float) -> None:
-    """Refuse a weight, margin or the like below zero."""
-    for name, value in values.items():
-        if not value >= 0:
-            raise ValueError(f"{name} should not be negative: {value}")
-
-
-def check_positive(**values: float | None) -> None:
-    """Refuse a width, learning rate or the like that is not above zero; None is none at all."""
-    for name, value in values.items():
-        if value is not None and not value > 0:
-            raise ValueError(f"{name} should be positive, not {value}")
 
 
 def parameter_group(parameters: Iterable[nn.Parameter], lr: float | None, default: float) -> dict[str, object]:

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtpsl.objectives.auxiliary import check_not_negative
 from mtpsl.objectives.joint_space import JointSpace, MappingName
 from mtpsl.objectives.mapping import cosine_distance
 from mtpsl.objectives.pairs import on_device, plan_pairs
 from mtpsl.objectives.supervised import Reduction
+from mtpsl.options import check_not_negative
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
 

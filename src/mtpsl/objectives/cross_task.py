@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtpsl.data.augment import Augmentation
-from mtpsl.objectives.auxiliary import check_not_negative
 from mtpsl.objectives.balance import GradientBalance
 from mtpsl.objectives.base import labelled_images
 from mtpsl.objectives.joint_space import JointSpace, MappingName
@@ -18,8 +17,12 @@ from mtpsl.objectives.mapping import cosine_distance
 from mtpsl.objectives.pairs import PairPlan, draw_pairs, on_device, plan_pairs
 from mtpsl.objectives.relations import PairRelations
 from mtpsl.objectives.supervised import Reduction
+from mtpsl.options import check_at_least_one, check_not_negative, check_share
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
+
+DECIDE_AT, MIN_GAIN = 0.2, 0.5
+"""What `pairs: auto` does by default."""
 
 
 class CrossTaskConsistency(JointSpace):
@@ -86,8 +89,8 @@ class CrossTaskConsistency(JointSpace):
         mapping_checkpoint: bool = False,
         labelled_pairs: bool = False,
         pairs: Literal["all", "auto"] = "all",
-        decide_at: float = 0.2,
-        min_gain: float = 0.5,
+        decide_at: float = DECIDE_AT,
+        min_gain: float = MIN_GAIN,
         max_pairs: int | None = None,
         balance: bool = False,
         task_weights: Mapping[str, float] | None = None,
@@ -117,10 +120,14 @@ class CrossTaskConsistency(JointSpace):
             raise ValueError(f"sample should be 'image' or 'pair', not {sample!r}")
         if pairs not in ("all", "auto"):
             raise ValueError(f"pairs should be 'all' or 'auto', not {pairs!r}")
-        if not 0 <= decide_at <= 1:
-            raise ValueError(f"decide_at is a share of the training, from 0 to 1, not {decide_at}")
-        if max_pairs is not None and max_pairs < 1:
-            raise ValueError(f"max_pairs should be at least 1, not {max_pairs}")
+        check_share("the training", decide_at=decide_at)
+        check_share("the strongest pair's gain", min_gain=min_gain)
+        for name, value, default in (("decide_at", decide_at, DECIDE_AT), ("min_gain", min_gain, MIN_GAIN)):
+            if pairs == "all" and value != default:
+                raise ValueError(
+                    f"{name} belongs to pairs auto, not to all: choose auto, or leave {name} out ({default})"
+                )
+        check_at_least_one(max_pairs=max_pairs)
         self.regularizer, self.views = regularizer, views
         self.labelled_pairs, self.pairs, self.decide_at, self.max_pairs = labelled_pairs, pairs, decide_at, max_pairs
         self.relations = PairRelations(len(tasks), threshold=min_gain)

@@ -12,6 +12,7 @@ from mtpsl.objectives.auxiliary import AuxiliaryObjective, parameter_group
 from mtpsl.objectives.pair_maps import PairMaps, by_pair
 from mtpsl.objectives.pairs import plan_pairs
 from mtpsl.objectives.supervised import Reduction
+from mtpsl.options import check_positive
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
 
@@ -49,6 +50,7 @@ class DirectMap(AuxiliaryObjective):
         task_weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(tasks, network, weight=weight, reduction=reduction, ramp=ramp, task_weights=task_weights)
+        check_positive(mapping_lr=mapping_lr)
         self.mapping_lr = mapping_lr
         self.mapping = PairMaps(tasks, width=mapping_width)
 

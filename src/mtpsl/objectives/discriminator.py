@@ -16,6 +16,7 @@ from mtpsl.objectives.base import feature_shape
 from mtpsl.objectives.joint_space import JointSpace, MappingName
 from mtpsl.objectives.pairs import on_device, plan_pairs
 from mtpsl.objectives.supervised import Reduction
+from mtpsl.options import check_at_least_one, check_positive
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
 
@@ -94,8 +95,8 @@ class DiscriminatorLoss(JointSpace):
             mapping_checkpoint=mapping_checkpoint,
             task_weights=task_weights,
         )
-        if discriminator_channels < 1:
-            raise ValueError(f"discriminator_channels should be at least 1, not {discriminator_channels}")
+        check_at_least_one(discriminator_channels=discriminator_channels)
+        check_positive(discriminator_lr=discriminator_lr)
         self.adversarial, self.discriminator_lr = adversarial, discriminator_lr
         self.discriminator = PairClassifier(feature_shape(network)[0], discriminator_channels)
 

@@ -10,12 +10,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtpsl.networks.network import padded
-from mtpsl.objectives.auxiliary import AuxiliaryObjective, check_positive, parameter_group
+from mtpsl.objectives.auxiliary import AuxiliaryObjective, parameter_group
 from mtpsl.objectives.base import feature_shape
 from mtpsl.objectives.mapping import MappingNetwork, PairMapping
 from mtpsl.objectives.pairs import PairPlan, on_device, pair_index
 from mtpsl.objectives.residual_mapping import ResidualMapping
 from mtpsl.objectives.supervised import Reduction
+from mtpsl.options import check_positive
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task
 
@@ -92,6 +93,12 @@ class JointSpace(AuxiliaryObjective):
         check_positive(mapping_width=mapping_width, mapping_lr=mapping_lr, film_lr=film_lr)
         if film_halving is not None and film_halving < 1:
             raise ValueError(f"film_halving should be at least 1 epoch, not {film_halving}")
+        for name, value in {"film_lr": film_lr, "film_halving": film_halving}.items():
+            if value is not None and not conditional:
+                raise ValueError(
+                    f"{name} belongs to a mapping that is conditioned on the pair (conditional true): switch it off "
+                    f"with --objective.{name} null"
+                )
         self.mapping_lr, self.film_lr, self.film_halving = mapping_lr, film_lr, film_halving
         channels, self.stride = feature_shape(network)
         if mapping not in MAPPINGS:

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from mtpsl.networks.network import padded
 from mtpsl.networks.segnet import SegNet
-from mtpsl.objectives.auxiliary import AuxiliaryObjective, check_not_negative, check_positive, parameter_group
+from mtpsl.objectives.auxiliary import AuxiliaryObjective, parameter_group
 from mtpsl.objectives.base import labelled_images
 from mtpsl.objectives.mapping import cosine_distance
 from mtpsl.objectives.supervised import Reduction
+from mtpsl.options import check_not_negative, check_positive
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
 
@@ -68,7 +69,7 @@ class JointTaskRegularization(AuxiliaryObjective):
     ) -> None:
         super().__init__(tasks, network, weight=weight, reduction=reduction, ramp=ramp, task_weights=task_weights)
         check_not_negative(reconstruction=reconstruction)
-        check_positive(mapping_width=mapping_width)
+        check_positive(mapping_width=mapping_width, mapping_lr=mapping_lr)
         self.reconstruction, self.detach_labelled, self.mapping_lr = reconstruction, detach_labelled, mapping_lr
         self.channels = [task.encoding_channels for task in tasks]
         self.mapping = SegNet({"joint": sum(self.channels)}, width=mapping_width, in_channels=sum(self.channels))

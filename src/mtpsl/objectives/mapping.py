@@ -51,8 +51,9 @@ class PairMapping(nn.Module, ABC):
         super().__init__()
         self.num_tasks = len(in_channels)
         self.mapping_stride = mapping_stride
-        halvings = math.log2(stride) - math.log2(mapping_stride)
-        if mapping_stride not in (1, 2) or not halvings.is_integer() or not 0 <= halvings <= self.most_halvings:
+        known = mapping_stride in (1, 2) and stride > 0
+        halvings = math.log2(stride / mapping_stride) if known else math.nan
+        if not halvings.is_integer() or not 0 <= halvings <= self.most_halvings:
             raise ValueError(
                 f"stride should be a power of two up to {2**self.most_halvings} and mapping_stride 1 or 2, "
                 f"not {stride} and {mapping_stride}"

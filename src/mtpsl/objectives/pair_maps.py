@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mtpsl.networks.segnet import SegNet
-from mtpsl.objectives.auxiliary import check_positive
 from mtpsl.objectives.pairs import PairPlan, on_device
+from mtpsl.options import check_positive
 from mtpsl.tasks import Task
 
 

@@ -13,6 +13,7 @@ from mtpsl.objectives.auxiliary import AuxiliaryObjective, parameter_group
 from mtpsl.objectives.pair_maps import PairMaps, by_pair, known_encoding
 from mtpsl.objectives.pairs import PairPlan, plan_pairs
 from mtpsl.objectives.supervised import Reduction
+from mtpsl.options import check_positive
 from mtpsl.structures import Batch, Losses, masked_mean
 from mtpsl.tasks import Task
 
@@ -58,6 +59,7 @@ class PerceptualMap(AuxiliaryObjective):
         task_weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(tasks, network, weight=weight, reduction=reduction, ramp=ramp, task_weights=task_weights)
+        check_positive(mapping_lr=mapping_lr)
         self.mapping_lr = mapping_lr
         self.mapping = PairMaps(tasks, width=mapping_width)
 

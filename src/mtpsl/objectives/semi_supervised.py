@@ -52,6 +52,10 @@ class SemiSupervised(AuxiliaryObjective):
         task_weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(tasks, network, weight=weight, reduction=reduction, ramp=ramp, task_weights=task_weights)
+        if all(scale == 1 for scale in scales):
+            raise ValueError(
+                f"scales should hold a magnification above 1, else there is nothing to compare, not {tuple(scales)}"
+            )
         self.detach = detach
         self.crop = Augmentation(tasks, scales=scales, flip=False)
 

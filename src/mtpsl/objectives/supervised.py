@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mtpsl.objectives.base import Objective, labelled_images
+from mtpsl.options import check_not_negative
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
 
@@ -112,6 +113,5 @@ def checked_weights(tasks: Sequence[Task], weights: Mapping[str, float] | None) 
     if unknown:
         raise ValueError(f"task_weights names {', '.join(unknown)}; the tasks are {', '.join(names)}")
     for name, weight in (weights or {}).items():
-        if not weight >= 0:
-            raise ValueError(f"the weight of task {name} should not be negative: {weight}")
+        check_not_negative(**{f"the weight of task {name}": weight})
     return {name: float((weights or {}).get(name, 1.0)) for name in names}

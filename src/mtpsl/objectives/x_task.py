@@ -48,6 +48,8 @@ class XTask(PerceptualMap):
         mapping_width: float = 1.0,
         task_weights: Mapping[str, float] | None = None,
     ) -> None:
+        if not 0 < first_phase < 1:
+            raise ValueError(f"first_phase is a share of the training, between 0 and 1, not {first_phase}")
         super().__init__(
             tasks,
             network,
@@ -58,8 +60,6 @@ class XTask(PerceptualMap):
             mapping_width=mapping_width,
             task_weights=task_weights,
         )
-        if not 0 < first_phase < 1:
-            raise ValueError(f"first_phase is a share of the training, between 0 and 1, not {first_phase}")
         self.start = first_phase
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:

@@ -135,15 +135,7 @@ def _expanded(config: RunConfig) -> Iterable[RunConfig]:
         return [config]
     data = config.data
     tasks = config.tasks or data.tasks or list(open_split(data, data.train_split, None).tasks)
-    return [replace(config, tasks=[task], objective_options=_of_task(config.objective_options, task)) for task in tasks]
-
-
-def _of_task(options: Mapping[str, Any], task: str) -> dict[str, Any]:
-    """An objective's options with the weight of one task only."""
-    weights = options.get("task_weights")
-    return (
-        dict(options) if not weights else {**options, "task_weights": {k: v for k, v in weights.items() if k == task}}
-    )
+    return [config.single(task, tasks) for task in tasks]
 
 
 def _name(config: RunConfig) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,26 @@ class RunConfig:
         """What the run is called in tables: its label, by default the objective's and the weighting's name."""
         weighting = "" if self.weighting == "uniform" else f" + {self.weighting}"
         return self.label or self.objective + weighting
+
+    def single(self, task: str, tasks: Sequence[str]) -> RunConfig:
+        """The same for one of several tasks, with the weights of that one only.
+
+        Raises:
+            UserError: there is a weight of none of the tasks.
+        """
+
+        def of_task(options: Mapping[str, Any], name: str) -> dict[str, Any]:
+            weights = options.get(name) or {}
+            if unknown := [other for other in weights if other not in tasks]:
+                raise UserError(f"{name} names {', '.join(unknown)}; the tasks are {', '.join(tasks)}")
+            return {**options, name: {task: weights[task]} if task in weights else None} if weights else dict(options)
+
+        return replace(
+            self,
+            tasks=[task],
+            objective_options=of_task(self.objective_options, "task_weights"),
+            weighting_options=of_task(self.weighting_options, "weights"),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As written to config.yaml."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
+
+from mtpsl.options import check_at_least_one, check_not_negative, check_positive
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,21 @@ class DataSettings:
                 )
             if not given and self.regime == regime:
                 raise ValueError(f"data.regime {regime} needs data.{option}: give e.g. --data.{option} {example}")
-        if self.workers < 0:
-            raise ValueError(f"data.workers should not be negative: {self.workers}")
+        check_not_negative(**{"data.workers": self.workers})
+        for name in ("classes", "limit", "scenes_train", "scenes_val"):
+            check_at_least_one(**{f"data.{name}": getattr(self, name)})
+        if self.size is not None and min(self.size) < 1:
+            raise ValueError(
+                f"data.size should be two whole numbers above 0, as 96,128, not {self.size[0]},{self.size[1]}"
+            )
+        if self.label_seed is not None:
+            check_seed("data.label_seed", self.label_seed)
+        for name, default in (("scenes_train", 240), ("scenes_val", 60)):
+            if self.name != "scenes" and getattr(self, name) != default:
+                raise ValueError(
+                    f"data.{name} belongs to data.name scenes, not to {self.name}: choose that data set, or switch the "
+                    f"option off with --data.{name} {default}"
+                )
         if self.share is not None and not 0 < self.share < 1:
             raise ValueError(f"data.share should lie between 0 and 1 (neither of them), as 0.333, not {self.share}")
 
@@ -186,15 +202,22 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "validate_every", "devices"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"training.{name} should be at least 1, not {getattr(self, name)}")
+            check_at_least_one(**{f"training.{name}": getattr(self, name)})
         for name in ("weight_decay", "sheets"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"training.{name} should not be negative: {getattr(self, name)}")
+            check_not_negative(**{f"training.{name}": getattr(self, name)})
         for name in ("lr", "clip"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"training.{name} should be positive, not {value}")
+            check_positive(**{f"training.{name}": getattr(self, name)})
+        if not self.scales or not all(1 <= scale < math.inf for scale in self.scales):
+            found = ",".join(f"{scale:g}" for scale in self.scales)
+            raise ValueError(f"training.scales should be one or more numbers of at least 1, as 1,1.2,1.5, not {found}")
+        if not 0 <= self.rotation <= 180:
+            raise ValueError(f"training.rotation should lie between 0 and 180 degrees, not {self.rotation}")
+        if self.rescale is not None and not 0 < self.rescale[0] <= self.rescale[1] < math.inf:
+            found = ",".join(f"{scale:g}" for scale in self.rescale)
+            raise ValueError(
+                f"training.rescale should be a smallest and a largest positive number, as 0.75,1.25, not {found}"
+            )
+        check_seed("training.seed", self.seed)
 
     def factor(self, epoch: int) -> float:
         """The learning rate at an epoch, relative to `lr`."""
@@ -202,6 +225,16 @@ class TrainingSettings:
         if self.schedule == "poly":
             return float(max(0.0, 1 - share) ** 0.9)
         return 0.5 if self.schedule == "step" and share >= 0.5 else 1.0
+
+
+def check_seed(name: str, seed: int) -> None:
+    """Refuse what a generator cannot take.
+
+    Raises:
+        ValueError: it is too large or too small.
+    """
+    if not -(2**63) <= seed < 2**63:
+        raise ValueError(f"{name} should be a whole number of at most 63 bits, not {seed}")
 
 
 def names(settings: type) -> list[str]:

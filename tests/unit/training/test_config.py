@@ -81,3 +81,15 @@ def test_options_of_a_choice_that_the_second_file_drops_go_with_it():
 def test_a_sweep_takes_its_files_from_its_table(capsys: pytest.CaptureFixture[str]):
     assert main(["sweep", "demo", "--config", "demo", "--dry-run"]) == 2
     assert "--config is for `mtpsl train`: write the file's options under `options`" in capsys.readouterr().err
+
+
+def test_a_run_of_one_task_takes_its_own_weights_from_those_of_all():
+    words = ["--objective", "stl", "--objective.task_weights", "{depth: 2}"]
+    config = parse_config([*words, "--weighting", "fixed", "--weighting.weights", "{depth: 3}"], {})
+    tasks = ["segmentation", "depth"]
+    segmentation, depth = (config.single(task, tasks) for task in tasks)
+    assert (segmentation.tasks, depth.tasks) == (["segmentation"], ["depth"])
+    assert segmentation.objective_options["task_weights"] is segmentation.weighting_options["weights"] is None
+    assert (depth.objective_options["task_weights"], depth.weighting_options["weights"]) == ({"depth": 2}, {"depth": 3})
+    with pytest.raises(UserError, match="task_weights names depth; the tasks are segmentation, normals"):
+        config.single("segmentation", ["segmentation", "normals"])

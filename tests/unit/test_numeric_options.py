@@ -1,0 +1,135 @@
+"""Every numeric option of a network, objective, weighting or of the settings refuses numbers that make no sense."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from math import inf, nan
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from builders import tasks
+from mtpsl.data.labels import check_ratio
+from mtpsl.networks import NETWORKS
+from mtpsl.objectives import OBJECTIVES, CrossTaskConsistency
+from mtpsl.training.settings import DataSettings, TrainingSettings
+from mtpsl.weighting import WEIGHTINGS
+
+SETTINGS = {"data": DataSettings, "training": TrainingSettings}
+GROUPS: dict[str, dict[str, Any]] = {
+    "network": NETWORKS,
+    "objective": OBJECTIVES,
+    "weighting": WEIGHTINGS,
+    "settings": SETTINGS,
+}
+COUNT, POSITIVE, NOT_NEGATIVE, SHARE = [-1, 0], [-1.0, 0.0, nan, inf], [-1.0, nan, inf], [-0.1, 1.5, nan, inf]
+SEED = [2**63, -(2**70)]
+NONSENSE: dict[str, list[Any]] = {
+    **dict.fromkeys(["decoder_channels", "head_channels", "discriminator_channels", "film_halving"], COUNT),
+    **dict.fromkeys(["max_pairs", "optim_niter", "epochs", "batch_size", "accumulate"], COUNT),
+    **dict.fromkeys(["validate_every", "devices", "classes", "limit", "scenes_train", "scenes_val"], COUNT),
+    **dict.fromkeys(["width", "mapping_width", "mapping_lr", "film_lr", "discriminator_lr"], POSITIVE),
+    **dict.fromkeys(["temperature", "weight_lr", "lr", "clip"], POSITIVE),
+    **dict.fromkeys(["weight", "regularizer", "margin", "reconstruction", "encoder_distance"], NOT_NEGATIVE),
+    **dict.fromkeys(["alpha", "c", "max_norm", "weight_decay"], NOT_NEGATIVE),
+    **dict.fromkeys(["ramp", "decide_at", "min_gain"], SHARE),
+    "workers": [-1],
+    "sheets": [-1],
+    **dict.fromkeys(["seed", "label_seed"], SEED),
+    "task_weights": [{"depth": x} for x in NOT_NEGATIVE],
+    "weights": [{"depth": x} for x in NOT_NEGATIVE],
+    "views": [-1, 0, 4],
+    "mapping_stride": [-1, 0, 3],
+    "output_stride": [-1, 0, 12],
+    "start": [nan, inf],
+    "depth_mean": [nan, inf],
+    "depth_std": POSITIVE,
+    "first_phase": [*SHARE, 0.0, 1.0],
+    "dropout": [*SHARE, 1.0],
+    "rates": [(0, 12, 24), (-1, 12, 24)],
+    "scales": [(), (0.5,), (-1.0,), (nan,), (inf,)],
+    "rotation": [-1.0, 181.0, nan, inf],
+    "rescale": [(0.0, 1.0), (-1.0, 1.0), (1.2, 1.0), (nan, 1.0), (1.0, inf)],
+    "size": [(0, 96), (96, -32)],
+    "ratio": [[-1.0, 2.0], [nan, 1.0], [inf, 1.0]],
+    "share": [*SHARE, 0.0, 1.0],
+}
+NEEDS: dict[str, dict[str, Any]] = {
+    "decide_at": {"pairs": "auto"},
+    "min_gain": {"pairs": "auto"},
+    "scenes_train": {"name": "scenes"},
+    "scenes_val": {"name": "scenes"},
+    "ratio": {"regime": "ratio"},
+    "share": {"regime": "semi"},
+}
+"""What an option belongs to."""
+
+
+class Features(nn.Module):
+    stride, feature_channels = 4, 8
+
+
+def make(group: str, choice: str, **options: Any) -> Any:
+    some = tasks()
+    if group == "network":
+        return NETWORKS[choice]({task.name: task.out_channels for task in some}, **options)
+    if group == "objective":
+        return OBJECTIVES[choice](some[1:2] if choice == "stl" else some, Features(), **options)
+    if group == "weighting":
+        return WEIGHTINGS[choice]([task.name for task in some], **options)
+    settings = SETTINGS[choice](**options)
+    if options.get("ratio"):
+        check_ratio(settings.ratio, ["depth", "normals"])  # which needs to know the tasks
+    return settings
+
+
+def numeric() -> Iterable[tuple[str, str, str]]:
+    """Group, class and option of all that holds a number."""
+    for group, registry in GROUPS.items():
+        for name, cls in registry.items():
+            for parameter in inspect.signature(cls).parameters.values():
+                supplied = parameter.name in ("in_channels", "out_channels")
+                if any(kind in str(parameter.annotation) for kind in ("int", "float")) and not supplied:
+                    yield group, name, parameter.name
+
+
+@pytest.mark.parametrize(("group", "name", "option"), [*numeric()])
+def test_numbers_that_make_no_sense_are_refused(
+    group: str, name: str, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mtpsl.weighting.cagrad.need", lambda *names: None)
+    monkeypatch.setattr("mtpsl.weighting.nash_mtl.need", lambda *names: None)
+    assert option in NONSENSE, f"say in NONSENSE which numbers {option} cannot be"
+    for value in NONSENSE[option]:
+        with torch.device("meta"), pytest.raises(ValueError, match=r"should|is a share") as error:
+            make(group, name, **NEEDS.get(option, {}), **{option: value})
+        assert len(str(error.value).splitlines()) == 1
+        assert option in str(error.value) or "the weight of" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "options", "message"),
+    [
+        ("objective", "cross_task", {"conditional": False, "film_lr": 1e-3}, "--objective.film_lr null"),
+        ("objective", "contrastive", {"conditional": False, "film_halving": 30}, "--objective.film_halving null"),
+        ("objective", "cross_task", {"decide_at": 0.3}, "decide_at belongs to pairs auto"),
+        ("objective", "cross_task", {"min_gain": 0.3}, "min_gain belongs to pairs auto"),
+        ("objective", "semi_supervised", {"scales": (1.0,)}, "above 1"),
+        ("settings", "data", {"root": "data", "scenes_train": 10}, "data.scenes_train belongs to data.name scenes"),
+        ("settings", "data", {"name": "nyuv2", "scenes_val": 10}, "--data.scenes_val 60"),
+    ],
+)
+def test_options_without_effect_are_refused(group: str, name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(group, name, **options)
+
+
+def test_options_take_effect_where_they_belong() -> None:
+    objective = make("objective", "cross_task", pairs="auto", min_gain=0.3, decide_at=0.3, mapping_width=0.01)
+    assert isinstance(objective, CrossTaskConsistency)
+    assert (objective.relations.threshold, objective.decide_at) == (0.3, 0.3)
+    assert make("settings", "data", name="scenes", scenes_train=10).scenes_train == 10
+    assert make("settings", "data", root="data", scenes_train=240).root == "data"  # as run folders have it
