@@ -8,11 +8,10 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mtpsl.data.formats import FORMATS
 from mtpsl.data.label_format import LabelFormat
 from mtpsl.data.tree import sub_folders
+from mtpsl.data.yaml_files import read_yaml
 from mtpsl.errors import UserError
 
 
@@ -53,11 +52,7 @@ def read_description(path: str | Path) -> Description:
             f"{path}: no such description: "
             + (cure or f"write one, as `name: mine` and `tasks: {{{_described(path.parent)}}}`, or give its path")
         )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
-    return parse_description(content, path)
+    return parse_description(read_yaml(path), path)
 
 
 def _described(root: Path) -> str:

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from mtpsl.data.yaml_files import read_yaml
 from mtpsl.errors import UserError
 
 KEYS = ("name", "size", "sources")
@@ -76,10 +75,7 @@ def read_merged(root: str | Path) -> MergedDescription:
 
         cure = other_layout(root, "merged") or "give the YAML file that lists the sources, or the folder of merged.yaml"
         raise UserError(f"{root}: there is no merged data set: {cure}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     try:
         return _description(path, content)
     except ValueError as error:
