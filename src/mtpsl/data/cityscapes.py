@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mtpsl.data.arrays import read_array
 from mtpsl.data.base import PictureDataset
 from mtpsl.data.cityscapes_classes import cityscapes_classes
 from mtpsl.data.class_table import ClassTableFormat
@@ -139,7 +138,7 @@ class Cityscapes(PictureDataset):
     def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
         """The numbers of a label file."""
         path = self.labels[task][self.keys[index]]
-        return read_array(path, palette=self.formats[task].palette), path
+        return self.formats[task].load(path), path
 
     def label(self, index: int, task: str, image_size: tuple[int, int] | None) -> tuple[Tensor, Bool[Tensor, "h w"]]:
         """As every data set's, with the image's own camera."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import torch
-from jaxtyping import Int
 
 from mtpsl.data.formats import SegmentationFormat
-from mtpsl.data.label_format import Given, Label, integers, is_integer, whole_numbers
-from mtpsl.errors import UserError
-
-UNLABELLED, UNKNOWN = -1, -2
+from mtpsl.data.label_format import Given, is_integer
+from mtpsl.data.meanings import counted
 
 
 @dataclass(frozen=True)
@@ -28,6 +24,7 @@ class ClassTableFormat(SegmentationFormat):
         colors: an RGB triple from 0 to 255 per class.
         table: the class of each stored number; several numbers may be one class.
 
+    >>> from pathlib import Path
     >>> table = ClassTableFormat(["road", "car"], ignore=0, table={7: 0, 26: 1, 27: 1})
     >>> target, valid = table.decode(np.array([[7, 26, 27, 0]]), Path("frame.png"))
     >>> target.tolist(), valid.tolist()
@@ -47,26 +44,16 @@ class ClassTableFormat(SegmentationFormat):
             raise ValueError(
                 f"`table` gives {wrong[0]} class {table[wrong[0]]}, but classes go from 0 to {self.num_classes - 1}"
             )
-        if both := sorted({*table} & {*integers("ignore", self.ignore)}):
+        if both := sorted({*table} & {*self._ignored[0]}):
             raise ValueError(f"{both[0]} should be in `table` or in `ignore`, not in both")
+        if self.values is not None:
+            raise ValueError("`table` says the stored numbers already: leave out `values`")
 
     @cached_property
-    def _lookup(self) -> tuple[int, Int[np.ndarray, " n"]]:
-        """The smallest number that has a meaning, and what it and those after it mean; the last entry is unknown."""
-        meanings = {**dict.fromkeys(integers("ignore", self.ignore), UNLABELLED), **self.table}
-        lowest, highest = min(meanings) - 1, max(meanings) + 1
-        return lowest, np.array([meanings.get(number, UNKNOWN) for number in range(lowest, highest + 1)])
+    def _numbers(self) -> Mapping[int, int]:
+        """The class of each stored number."""
+        return self.table
 
-    def decode(self, stored: np.ndarray, path: Path) -> Label:
-        """Class indices (h, w); 0 where ignored."""
-        numbers = whole_numbers(stored, path)
-        lowest, meanings = self._lookup
-        index = meanings[np.clip(numbers - lowest, 0, len(meanings) - 1)]
-        unknown = numbers[index == UNKNOWN]
-        if unknown.size:
-            raise UserError(
-                f"{path}: {unknown[0]} at {unknown.size} pixels stands for no class: "
-                f"known numbers go from {min(self.table)} to {max(self.table)}: correct or replace the file"
-            )
-        valid = index != UNLABELLED
-        return torch.from_numpy(np.where(valid, index, 0)), torch.from_numpy(valid)
+    def _unknown(self, numbers: np.ndarray, unknown: np.ndarray) -> str:
+        known = f"known numbers go from {min(self.table)} to {max(self.table)}"
+        return f"{counted(unknown)} stands for no class: {known}: correct or replace the file"

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mtpsl.data.arrays import read_array
 from mtpsl.data.base import PictureDataset
 from mtpsl.data.description import read_description
 from mtpsl.data.folder_files import list_split
@@ -74,7 +73,7 @@ class FolderDataset(PictureDataset):
     def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
         """The numbers of a label file."""
         path = self.files.labels[task][self.keys[index]]
-        return read_array(path, palette=self.formats[task].palette), path
+        return self.formats[task].load(path), path
 
 
 def find_splits(root: Path) -> list[str]:

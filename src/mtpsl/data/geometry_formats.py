@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 from mtpsl.data.label_format import Given, Label, LabelFormat, plane, positive
+from mtpsl.data.meanings import counted
+from mtpsl.data.stored import Stored
 from mtpsl.errors import UserError
 from mtpsl.tasks import Depth, Normals, Task
 from mtpsl.tasks.normals import NormalsLoss, YAxis
@@ -52,9 +54,17 @@ class DepthFormat(LabelFormat):
         """Depth."""
         return Depth(name, unit=self.unit, inverse=self.inverse)
 
+    def numbers(self, stored: Stored, path: Path) -> np.ndarray:
+        """Few bits are refused: 1 may be a 1, or the brightest of 255 levels."""
+        if stored.bits in (1, 2, 4) and stored.table is None and stored.numbers.any():
+            raise UserError(f"{path}: depth should have 8 or 16 bits in a PNG, not {stored.bits}: store more bits")
+        return super().numbers(stored, path)
+
     def decode(self, stored: np.ndarray, path: Path) -> Label:
         """Depth (1, h, w); 0 where missing."""
         stored = plane(stored, path)
+        if stored.dtype == np.bool_ and stored.any():
+            raise UserError(f"{path}: depth should be numbers, not bool: replace the file")
         valid = np.ones(stored.shape, bool)
         for value in self._missing():
             valid &= ~np.isnan(stored) if math.isnan(value) else stored != value
@@ -63,7 +73,7 @@ class DepthFormat(LabelFormat):
         wrong = stored[~(np.isfinite(depth) & (depth >= 0))]
         if wrong.size:
             raise UserError(
-                f"{path}: depth {wrong[0]} at {wrong.size} pixels, but depth should be finite and not negative: "
+                f"{path}: depth {counted(wrong)}, but depth should be finite and not negative: "
                 f"correct the file, or name the value in `missing` in a dataset.yaml"
             )
         return torch.from_numpy(depth)[None], torch.from_numpy(valid)
@@ -71,27 +81,28 @@ class DepthFormat(LabelFormat):
 
 @dataclass(frozen=True)
 class NormalsFormat(LabelFormat):
-    """A unit vector per pixel: (stored - offset) / divisor in a PNG, the vector itself in an npy file.
+    """A unit vector per pixel: (stored - offset) / divisor in a PNG or bytes, the vector itself in other arrays.
 
     The vector whose stored or decoded components are all zero means "unknown". The defaults are the usual
-    2 v / 255 - 1.
+    2 v / 255 - 1, or 2 v / 65535 - 1 where 16 bits are stored.
 
     Args:
-        offset: the stored number of a zero component.
-        divisor: how many steps a component of 1 is above it.
+        offset: the stored number of a zero component; by default half of the largest one, 127.5 of 8 bits.
+        divisor: how many steps a component of 1 is above it; by default as many.
         loss: what training minimizes: `cosine`, one minus the cosine of the angle, or `l1`, the absolute difference.
         y_axis: where the second component points, `up` or `down`; only turned images need it (`training.rotation`).
     """
 
-    offset: Given = 127.5
-    divisor: Given = 127.5
+    offset: Given = None
+    divisor: Given = None
     loss: Given = "cosine"
     y_axis: Given = "up"
     kind: ClassVar[str] = "normals"
 
     def __post_init__(self) -> None:
-        positive("offset", self.offset)
-        positive("divisor", self.divisor)
+        for name in ("offset", "divisor"):
+            if getattr(self, name) is not None:
+                positive(name, getattr(self, name))
         if self.loss not in get_args(NormalsLoss):
             raise ValueError(f"`loss` should be cosine or l1, not {self.loss}")
         if self.y_axis not in get_args(YAxis):
@@ -100,6 +111,13 @@ class NormalsFormat(LabelFormat):
     def task(self, name: str) -> Task:
         """Surface normals."""
         return Normals(name, loss=self.loss, y_axis=self.y_axis)
+
+    def encoding(self, stored: np.ndarray) -> tuple[float, float] | None:
+        """Offset and divisor of what is stored; None for vectors themselves."""
+        if stored.dtype.kind != "u":
+            return None
+        half = np.iinfo(stored.dtype).max / 2
+        return float(self.offset or half), float(self.divisor or half)
 
     def decode(self, stored: np.ndarray, path: Path) -> Label:
         """Unit vectors (3, h, w); zero where missing."""
@@ -111,10 +129,11 @@ class NormalsFormat(LabelFormat):
         x, y, z = vectors = np.ascontiguousarray(np.moveaxis(stored, 2, 0), dtype=np.float32)
         missing = (x == 0) & (y == 0) & (z == 0)
         tolerance, shortest = 0.05, 0.0
-        if path.suffix.lower() == ".png":
-            x, y, z = vectors = (vectors - np.float32(self.offset)) / np.float32(self.divisor)
+        if encoding := self.encoding(stored):
+            offset, divisor = encoding
+            x, y, z = vectors = (vectors - np.float32(offset)) / np.float32(divisor)
             # rounding moves each component by at most half a step
-            tolerance, shortest = 0.05 + math.sqrt(3) / 2 / self.divisor, 1 / self.divisor
+            tolerance, shortest = 0.05 + math.sqrt(3) / 2 / divisor, 1 / divisor
         with np.errstate(over="ignore", invalid="ignore"):
             length = np.sqrt(x * x + y * y + z * z)
         missing |= length <= shortest

@@ -18,7 +18,7 @@ from mtpsl.errors import UserError
 #: kinds of label whose numbers are real
 REAL = ("depth", "normals")
 #: what these files say about the numbers in them, in place of what the source's files said
-STORED: dict[str, Any] = {"ignore": 255, "scale": 1.0, "missing": "nan", "threshold": 0.5}
+STORED: dict[str, Any] = {"ignore": 255, "scale": 1.0, "missing": "nan", "threshold": 0.5, "values": None}
 
 
 def describe(name: str, label_format: LabelFormat) -> dict[str, Any]:

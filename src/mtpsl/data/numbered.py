@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mtpsl.data.arrays import read_array
 from mtpsl.data.base import StoredDataset
 from mtpsl.data.label_format import LabelFormat
+from mtpsl.data.stored import read_array
 from mtpsl.errors import UserError
 
 

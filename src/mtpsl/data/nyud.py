@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mtpsl.data.arrays import read_array
 from mtpsl.data.base import PictureDataset
 from mtpsl.data.class_table import ClassTableFormat
 from mtpsl.data.formats import DepthFormat, EdgesFormat
@@ -123,4 +122,4 @@ class NYUD(PictureDataset):
     def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
         """The numbers of a label file."""
         path = self.labels[task][self.keys[index]]
-        return read_array(path, palette=self.formats[task].palette), path
+        return self.formats[task].load(path), path

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool
 from PIL import Image
 
-from mtpsl.data.arrays import ARRAY_SUFFIXES, read_array
+from mtpsl.data.arrays import ARRAY_SUFFIXES
 from mtpsl.data.base import StoredDataset
 from mtpsl.data.class_table import ClassTableFormat
 from mtpsl.data.depth_normals import Intrinsics, normals_from_depth
@@ -117,7 +117,7 @@ class NYUv2Raw(StoredDataset):
         if task in ARRAYS:
             return self.file.read(ARRAYS[task], row), self.file.path
         if self.normals is not None:
-            return read_array(self.normals[row]), self.normals[row]
+            return self.formats[task].load(self.normals[row]), self.normals[row]
         depth, valid = self._depth(row)
         camera = CAMERA.resized(CAMERA_SIZE, (depth.shape[0], depth.shape[1]))
         return normals_from_depth(depth, valid, camera, RADIUS)[0], self.file.path

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mtpsl.data.arrays import read_array
 from mtpsl.data.base import PictureDataset
 from mtpsl.data.derived import DerivedLabels, Plane
 from mtpsl.data.formats import EdgesFormat, HumanPartsFormat, SaliencyFormat, SegmentationFormat
@@ -126,7 +125,7 @@ class PascalContext(PictureDataset):
         path = self.labels[task][key]
         if task in DERIVED:
             return self.derived.read(task, key, path, DERIVED[task]), path
-        stored = read_array(path, palette=self.formats[task].palette)
+        stored = self.formats[task].load(path)
         return (self._known_normals(stored, path, key) if task == "normals" else stored), path
 
     def _known_normals(self, stored: np.ndarray, path: Path, key: str) -> np.ndarray:

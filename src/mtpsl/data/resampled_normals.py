@@ -37,9 +37,9 @@ class ResampledNormalsFormat(NormalsFormat):
         if stored.ndim != 3 or stored.shape[2] != 3:
             raise UserError(f"{path}: normals should be an array (height, width, 3), not {stored.shape}")
         vectors = np.moveaxis(stored, 2, 0).astype(np.float32)
-        if path.suffix.lower() == ".png":
+        if encoding := self.encoding(stored):
             black = (stored == 0).all(2)
-            vectors = np.where(black, 0, (vectors - np.float32(self.offset)) / np.float32(self.divisor))
+            vectors = np.where(black, 0, (vectors - np.float32(encoding[0])) / np.float32(encoding[1]))
         with np.errstate(over="ignore", invalid="ignore"):
             length = np.sqrt((vectors * vectors).sum(0))
         wrong = length[~(length <= LONGEST)]

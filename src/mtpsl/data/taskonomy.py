@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mtpsl.data.arrays import read_array
 from mtpsl.data.base import PictureDataset
 from mtpsl.data.class_table import ClassTableFormat
 from mtpsl.data.formats import DepthFormat, NormalsFormat
@@ -47,9 +46,11 @@ class TaskonomyNormalsFormat(NormalsFormat):
 
     def decode(self, stored: np.ndarray, path: Path) -> Label:
         """Unit vectors (3, h, w); zero where unknown."""
-        if stored.ndim == 3 and stored.shape[2] == 3:
-            length = np.linalg.norm((stored.astype(np.float32) - self.offset) / self.divisor, axis=2)
-            vectors = length > 1 / self.divisor
+        encoding = self.encoding(stored)
+        if encoding and stored.ndim == 3 and stored.shape[2] == 3:
+            offset, divisor = encoding
+            length = np.linalg.norm((stored.astype(np.float32) - offset) / divisor, axis=2)
+            vectors = length > 1 / divisor
             blends = vectors & (np.abs(length - 1) > 0.05)
             if blends.sum() <= vectors.sum() / 2:
                 stored = np.where(blends[..., None], 0, stored)
@@ -125,7 +126,7 @@ class Taskonomy(PictureDataset):
         """The numbers of a label file."""
         path = self.labels[task][index]
         assert path is not None
-        return read_array(path, palette=self.formats[task].palette), path
+        return self.formats[task].load(path), path
 
     def _buildings(self) -> list[str]:
         """The buildings of the split.

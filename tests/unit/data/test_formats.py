@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mtpsl.data.arrays import any_covered, nearest, read_array
+from mtpsl.data.arrays import any_covered, nearest
 from mtpsl.data.description import read_description
 from mtpsl.data.formats import (
     FORMATS,
@@ -22,6 +22,7 @@ from mtpsl.data.formats import (
     SaliencyFormat,
     SegmentationFormat,
 )
+from mtpsl.data.stored import read_array
 from mtpsl.errors import UserError
 from mtpsl.tasks import TASKS, HumanParts
 
@@ -183,7 +184,7 @@ def test_saliency_that_is_no_number_or_has_colours_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"a\.npy: saliency nan at 1 pixels should be finite"):
         SaliencyFormat().read(npy(tmp_path / "a.npy", np.array([[np.nan, 0.5]])), (1, 2))
     with pytest.raises(UserError, match="should have 1 channel"):
-        SaliencyFormat().read(png(tmp_path / "a.png", np.zeros((1, 2, 3), np.uint8)), (1, 2))
+        SaliencyFormat().read(png(tmp_path / "a.png", np.arange(6, dtype=np.uint8).reshape(1, 2, 3)), (1, 2))
 
 
 def test_human_parts_are_seven_classes_unless_told_otherwise(tmp_path):
@@ -247,10 +248,12 @@ def test_labels_are_resized_without_new_values(tmp_path):
 
 
 def test_a_label_of_another_size_or_with_other_channels_is_refused(tmp_path):
-    path = png(tmp_path / "a.png", np.zeros((4, 6, 3), np.uint8))
+    path = png(tmp_path / "a.png", np.arange(72, dtype=np.uint8).reshape(4, 6, 3))
     with pytest.raises(UserError, match=r"size 6x4 \(height x width\), not 4x6x3"):
         SEGMENTATION.read(path, (6, 4))
-    for label_format in (SEGMENTATION, DepthFormat(), EdgesFormat(), SaliencyFormat()):
+    with pytest.raises(UserError, match="a mask in colors"):
+        SEGMENTATION.read(path, (4, 6))
+    for label_format in (DepthFormat(), EdgesFormat(), SaliencyFormat()):
         with pytest.raises(UserError, match="1 channel"):
             label_format.read(path, (4, 6))
     with pytest.raises(UserError, match="3 channels, not 1"):

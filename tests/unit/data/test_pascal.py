@@ -233,6 +233,9 @@ def test_a_missing_folder_concerns_only_its_tasks(tree):
         PascalContext(tree, "train", tasks=["depth"])
 
 
+COLORS = np.arange(144).reshape(6, 8, 3)
+
+
 @pytest.mark.parametrize(
     ("task", "save", "message"),
     [
@@ -240,7 +243,11 @@ def test_a_missing_folder_concerns_only_its_tasks(tree):
         ("segmentation", lambda root: save_png(root / "semseg/VOC12/2008_000008.png", np.zeros((5, 8))), "6x8"),
         ("normals", lambda root: save_png(root / "normals_distill/2008_000008.png", np.zeros((6, 9, 3))), "LabelMap"),
         ("normals", lambda root: save_png(root / "normals_distill/2008_000008.png", np.full((6, 8), 9)), "normals"),
-        ("saliency", lambda root: save_png(root / "sal_distill/2008_000008.png", np.zeros((6, 8, 3))), "1 channel"),
+        (
+            "saliency",
+            lambda root: save_png(root / "sal_distill/2008_000008.png", np.arange(144).reshape(6, 8, 3)),
+            "1 channel",
+        ),
         ("edges", lambda root: save_context(root / "pascal-context/trainval/2008_000008.mat", np.eye(9)), "6x8"),
         (
             "edges",

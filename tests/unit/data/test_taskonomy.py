@@ -154,7 +154,7 @@ def test_an_incomplete_tree_is_refused_at_once(root, change, message):
         ("segment_semantic", np.full((2, 6), 18, np.uint8), "18 at 12 pixels stands for no class"),
         ("normal", np.full((2, 6, 3), 255, np.uint8), "normals of length 1.73"),
         ("depth_zbuffer", np.full((2, 5), 7, np.uint16), "should have its image's size 2x6"),
-        ("depth_zbuffer", np.full((2, 6, 3), 7, np.uint8), "should have 1 channel"),
+        ("depth_zbuffer", np.arange(36, dtype=np.uint8).reshape(2, 6, 3), "should have 1 channel"),
     ],
 )
 def test_one_wrong_file_is_named_when_it_is_read(root, domain, array, message):

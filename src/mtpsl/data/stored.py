@@ -1,0 +1,119 @@
+"""The numbers that a label file stores, as stored: nothing stretched, rounded, turned into colors or unpickled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mtpsl.errors import UserError
+
+LABEL_MODES = ("1", "L", "P", "I;16", "I;16B", "I", "RGB", "RGBA", "LA")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a label file holds.
+
+    Args:
+        numbers: (h, w) or (h, w, c); the places in the color table where there is one.
+        bits: of each number of a PNG; None for an npy file.
+        table: the color table of a palette PNG, a row of red, green and blue per place.
+    """
+
+    numbers: np.ndarray
+    bits: int | None = None
+    table: np.ndarray | None = None
+
+
+def read_stored(path: Path) -> Stored:
+    """Read a PNG or npy file; an alpha channel that is opaque everywhere is left out.
+
+    Raises:
+        UserError: the file is broken or holds something other than numbers.
+    """
+    if path.suffix.lower() == ".npy":
+        return Stored(_load_numpy(path))
+    picture = _open(path)
+    bits = png_bits(path)
+    if bits is None:
+        raise UserError(f"{path}: is a JPEG, which changes a label's numbers: store them as a PNG")
+    if picture.mode not in LABEL_MODES or (bits == 16 and picture.mode == "LA"):
+        raise UserError(
+            f"{path}: a label should be a plain PNG of numbers, not mode {picture.mode!r} of {bits} bits: "
+            "store grey numbers without an alpha channel, or RGB"
+        )
+    table = None
+    if picture.mode == "P":
+        table = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    return Stored(_without_alpha(_numbers(picture, path, bits)), bits, table)
+
+
+def read_array(path: Path) -> np.ndarray:
+    """The numbers of a PNG or npy file without a color table, (h, w) or (h, w, c).
+
+    Raises:
+        UserError: the file is broken or holds something other than numbers.
+    """
+    stored = read_stored(path)
+    if stored.table is not None:
+        raise UserError(f"{path}: should be a plain PNG of numbers, without a color table: store grey numbers or RGB")
+    return stored.numbers
+
+
+def png_bits(path: Path) -> int | None:
+    """Bits of each number in a PNG; None for another kind of file."""
+    with path.open("rb") as file:
+        head = file.read(25)
+    return head[24] if head.startswith(b"\x89PNG\r\n\x1a\n") else None
+
+
+def _open(path: Path, rawmode: str | None = None) -> Image.Image:
+    """A PNG or JPEG file, decoded; `rawmode` says in Pillow's words which bytes make a pixel."""
+    try:
+        with path.open("rb") as file:
+            picture: Image.Image = Image.open(file, formats=("PNG", "JPEG"))
+            if rawmode is not None:
+                picture.tile = [tile._replace(args=rawmode) for tile in picture.tile]  # type: ignore[attr-defined]
+            picture.load()
+    except Exception as error:  # a broken file makes Pillow raise OSError, SyntaxError, ValueError, zlib's and struct's
+        raise UserError(f"{path}: cannot be read as a label ({_reason(error)}): replace or remove the file") from error
+    return picture
+
+
+def _numbers(picture: Image.Image, path: Path, bits: int) -> np.ndarray:
+    numbers = np.array(picture)
+    if picture.mode == "L" and bits < 8:  # Pillow stretches them to the range of 8 bits
+        return numbers // np.uint8(255 // (2**bits - 1))
+    if picture.mode in ("RGB", "RGBA") and bits == 16:  # Pillow keeps the higher byte of each number; the lower one:
+        lower = np.array(_open(path, rawmode=f"{picture.mode};16L"))
+        return numbers.astype(np.uint16) << 8 | lower
+    return numbers
+
+
+def _without_alpha(numbers: np.ndarray) -> np.ndarray:
+    if numbers.ndim == 3 and numbers.shape[2] in (2, 4) and (numbers[..., -1] == np.iinfo(numbers.dtype).max).all():
+        numbers = numbers[..., :-1]
+    return numbers
+
+
+def _load_numpy(path: Path) -> np.ndarray:
+    try:
+        # mapping compares the size that the header claims with the file's before memory is taken
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            array.close()
+            raise ValueError("an archive of several arrays")
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"type {array.dtype}")
+        return np.array(array)
+    except Exception as error:  # a broken header makes numpy raise many types
+        raise UserError(
+            f"{path}: cannot be read as a numpy array ({_reason(error)}): replace or remove the file"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
