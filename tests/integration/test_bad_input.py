@@ -88,6 +88,12 @@ BREAK: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda data: [path.unlink() for path in (data / "train" / "depth").iterdir()],
         "depth",
     ),
+    "labels of one class only": (
+        lambda data: [
+            replace(path, np.zeros((32, 64), np.uint8)) for path in [*(data / "train" / "segmentation").iterdir()]
+        ],
+        "no pixel of another class than a",
+    ),
     "no description": (lambda data: (data / "dataset.yaml").unlink(), "dataset.yaml"),
     "a description that executes": (
         lambda data: (data / "dataset.yaml").write_text("!!python/object/apply:os.system ['touch /tmp/never']"),

@@ -6,7 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from mtpsl.data.variety import one_kind
 from mtpsl.tasks import Depth, Edges, Saliency, Segmentation, Task
+
+#: what training says of labels that are all alike
+UNTRAINABLE = "Training on such labels alone is refused"
 
 
 class Statistics:
@@ -53,6 +57,8 @@ class ClassStatistics(Statistics):
 
     def notes(self, task: Task) -> list[str]:
         """Classes that never occur."""
+        if len(present := np.flatnonzero(self.counts)) == 1:
+            return [f"{one_kind(task, int(present[0]))} {UNTRAINABLE}"]
         absent = [name for name, share in self.values(task).items() if not share]
         return [f"no pixel of class {', '.join(absent)}"] if absent and self.valid else []
 
@@ -104,18 +110,15 @@ class BinaryStatistics(Statistics):
     """The share of pixels of the kind that is looked for among valid ones."""
 
     kind: ClassVar[str]
-    #: what to look at when there is none
-    cure: ClassVar[str]
 
     def values(self, task: Task) -> dict[str, float]:
         """Its share."""
         return {self.kind: float(_padded(self.counts, 2)[1] / self.valid)} if self.valid else {}
 
     def notes(self, task: Task) -> list[str]:
-        """None at all, as when 255 marks a boundary and is ignored."""
-        if not self.pixels or _padded(self.counts, 2)[1]:
-            return []
-        return [f"no {self.kind} pixel at all: {self.cure}"]
+        """None at all, as when 255 marks a boundary and is ignored, or nothing else."""
+        present = np.flatnonzero(self.counts)
+        return [f"{one_kind(task, int(present[0]))} {UNTRAINABLE}"] if len(present) == 1 else []
 
     def _count(self, numbers: np.ndarray) -> None:
         self.counts = _added(self.counts, np.bincount(numbers.astype(np.int64)))
@@ -125,14 +128,12 @@ class EdgeStatistics(BinaryStatistics):
     """The share of boundaries."""
 
     kind = "boundary"
-    cure = "is the number that marks one among `ignore`?"
 
 
 class SaliencyStatistics(BinaryStatistics):
     """The share of what is salient."""
 
     kind = "salient"
-    cure = "should `threshold` be lower?"
 
 
 STATISTICS: dict[type[Task], type[Statistics]] = {

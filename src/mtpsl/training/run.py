@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import track
 
 from mtpsl.data.partial import PartialDataset
+from mtpsl.data.variety import require_variety
 from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Scores
 from mtpsl.tasks import Task
@@ -74,6 +75,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     if config.data.cache:
         for dataset, name in ((data.train, "training"), (data.validation, "validation")):
             preload(dataset, f"reading {len(dataset)} {name} images", progress)
+    require_variety(data.train)
     objective = build_objective(config, data.tasks, network)
     weighting = build_weighting(config, data.tasks)
     augmentation = build_augmentation(config, data.tasks)

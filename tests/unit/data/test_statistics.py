@@ -74,7 +74,8 @@ def test_a_threshold_that_fits_other_numbers_is_noted(root):
     description = root / "other.yaml"
     description.write_text("name: persons\ntasks: {saliency: {threshold: 255}}")
     notes = check_dataset(root, description, progress=False).notes
-    assert "train/saliency: no salient pixel at all: should `threshold` be lower?" in notes
+    refused = "Training on such labels alone is refused"
+    assert f"train/saliency: no salient pixel at all: should `threshold` be lower? {refused}" in notes
 
 
 @pytest.mark.parametrize("form", ["folder", "packed"])
