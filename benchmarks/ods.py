@@ -1,10 +1,13 @@
 """How long odsF takes: many maps at once (`BoundaryMetric`), beside one map at a time with a KD-tree.
 
     python benchmarks/ods.py [--sizes 96x128 375x500] [--kinds soft plateau] [--images 20] [--workers 1 2] [--plain 1]
+    python benchmarks/ods.py --hardest            (one image at a time, 375x500, every kind of prediction)
 
 Labels are outlines of random regions (9 % of the pixels at 96x128, 2 % at 375x500). "soft" predictions are blurred,
 uneven outlines with clutter and noise, as of a trained network; "plateau" ones are smooth noise around one half without
 any relation to the labels, as of an untrained network: whole regions pass a threshold, and thinning these takes long.
+"blurred" ones are the outlines themselves, blurred by two pixels, times 3, plus smooth noise: nearly right everywhere,
+so that lines lie beside lines; "noise", "checkerboard" and "constant" are what no network gives.
 
 The plain way, written here only for the comparison, thins every map with scikit-image (or, without it, alone with
 ours), lists the pairs within the distance by KD-tree and calls scipy's matching on each map; `--plain` says for how
@@ -24,6 +27,19 @@ Measured on two x86 cores at 2.5 GHz with hardly anything else running (peak 234
      375x500 plateau  1 worker(s)    127.1 s
      375x500 plateau  2 worker(s)     66.8 s
 
+With `--hardest`, on the same cores beside eight other processes: processor seconds of one image, 5 images a kind:
+
+         blurred minimum  0.89 median  0.95 largest  1.00
+            soft minimum  0.60 median  0.65 largest  0.73
+         plateau minimum  0.89 median  0.94 largest  0.96
+           noise minimum  1.07 median  1.18 largest  1.52
+    checkerboard minimum  0.64 median  0.73 largest  1.03
+        constant minimum  0.09 median  0.10 largest  0.10
+
+Before each map was matched alone as a flow, "blurred" images did not end within 230 s: the depth-first search of
+scipy's maximum_bipartite_matching takes exponential time there. The bound is one of polynomial steps, not of a clock.
+Labels are what it rests on: 13 % of the pixels (twice what annotated images reach) with "noise" took 7.8 s.
+
 The same took up to twice as long on a day when these cores were slower (130 to 164 and 203 to 262 s with one worker).
 Threads instead of processes gained nothing at 375x500 (6 images: 151 s with one, 201 s with two; plateau 347 and 303).
 """
@@ -41,6 +57,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.spatial import KDTree
 
 from mtpsl.tasks.boundaries import BoundaryMetric
+from mtpsl.tasks.thinning import thin
 
 THRESHOLDS = np.arange(1, 100) / 100
 
@@ -63,6 +80,16 @@ def outlines(random: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 def predict(random: np.random.Generator, label: np.ndarray, kind: str) -> np.ndarray:
     """Logits of one kind."""
     size = label.shape
+    y, x = np.indices(size)
+    if kind == "blurred":
+        blurred = gaussian_filter(thin(label[None])[0].astype(float), 2)
+        return 3 * blurred / blurred.max() + 0.5 * noise(random, size, 3) - 1.5
+    if kind == "noise":
+        return 2 * random.standard_normal(size)
+    if kind == "checkerboard":
+        return np.where((y + x) % 2, 3.0, -3.0) + random.standard_normal(size)
+    if kind == "constant":
+        return np.ones(size)
     if kind == "plateau":
         return 0.6 * noise(random, size, 6) + 0.05 * random.standard_normal(size)
     blurred = gaussian_filter(label.astype(float), 1.5 * size[1] / 128)
@@ -75,17 +102,16 @@ def predict(random: np.random.Generator, label: np.ndarray, kind: str) -> np.nda
 def plain(logits: np.ndarray, label: np.ndarray) -> float:
     """The odsF of one image, one threshold after the other."""
     try:
-        from skimage.morphology import thin
+        from skimage.morphology import thin as thin_one
     except ImportError:
-        from mtpsl.tasks.thinning import thin as thin_all
 
-        def thin(binary: np.ndarray) -> np.ndarray:
-            return thin_all(binary[None])[0]
+        def thin_one(binary: np.ndarray) -> np.ndarray:
+            return thin(binary[None])[0]
 
     distance = 0.0075 * float(np.hypot(*label.shape)) + 1e-9
     places, best = np.argwhere(label), 0.0
     for threshold in THRESHOLDS:
-        found = np.argwhere(thin(1 / (1 + np.exp(-logits)) >= threshold))
+        found = np.argwhere(thin_one(1 / (1 + np.exp(-logits)) >= threshold))
         if not len(found):
             continue
         near = KDTree(found).query_ball_tree(KDTree(places), distance)
@@ -97,6 +123,22 @@ def plain(logits: np.ndarray, label: np.ndarray) -> float:
     return 100 * best
 
 
+def hardest(size: tuple[int, int], images: int) -> None:
+    """Print one line per kind: processor seconds of one image on one core."""
+    for kind in ("blurred", "soft", "plateau", "noise", "checkerboard", "constant"):
+        random, times = np.random.default_rng(0), []
+        for _ in range(images):
+            label = outlines(random, size)
+            metric = BoundaryMetric(workers=1)
+            prediction, target = (torch.from_numpy(x)[None, None] for x in (predict(random, label, kind), label))
+            start = time.process_time()
+            metric.update(prediction, target.float(), torch.ones_like(target[:, 0]))
+            times.append(time.process_time() - start)
+        print(
+            f"{kind:>16} minimum {min(times):5.2f} median {np.median(times):5.2f} largest {max(times):5.2f}", flush=True
+        )
+
+
 def main() -> None:
     """Print one line per size, kind and way."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -105,7 +147,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--plain", type=int, default=1)
+    parser.add_argument("--hardest", action="store_true")
     options = parser.parse_args()
+    if options.hardest:
+        return hardest((375, 500), min(options.images, 5))
     for text in options.sizes:
         height, width = map(int, text.split("x"))
         for kind in options.kinds:

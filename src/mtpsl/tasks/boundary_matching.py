@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8, UInt64
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from mtpsl.tasks.largest_matching import matching_size
 from mtpsl.tasks.thinning import WORD, pack
-
-PAIRS = 4_000_000  # with more candidate pairs than this, eight maps are solved at a time: memory
 
 
 def match_boundaries(
@@ -36,7 +33,7 @@ def count_matches(
     """The size of a largest matching of every packed map (see `thinning.pack`) with `target`.
 
     A quick matching of all maps at once pairs most pixels. It can only grow along paths from an unpaired label pixel to
-    an unpaired prediction, so only what such paths reach is matched anew (Hopcroft and Karp, SIAM J. Comput. 1973).
+    an unpaired prediction, so only what such paths reach is matched anew, each map alone (`matching_size`).
     """
     margin = int(max(distance, 0))
     pad = ((margin, margin), (margin, margin))
@@ -88,29 +85,13 @@ def match_plane(
         return count
 
     labels &= improvable
-    fixed = count - total([paired & labels for paired in mates])
-    pairs = sum(int(np.bitwise_count(some & labels).sum()) for some in near)
-    parts = [2**64 - 1] if pairs <= PAIRS else [255 << shift for shift in range(0, WORD, 8)]
-    return fixed + np.sum([solve(near, labels & np.uint64(part), places, steps) for part in parts], axis=0)
-
-
-def solve(
-    near: list[UInt64[np.ndarray, " l"]],
-    labels: UInt64[np.ndarray, " l"],
-    places: Int[np.ndarray, " l"],
-    steps: Int[np.ndarray, " m"],
-) -> Int[np.ndarray, " 64"]:
-    """The sizes of largest matchings of `labels` with all predictions near them, all maps as one graph."""
-    rows = np.flatnonzero(labels)
-    sources, ends = [], []
-    for step, some in zip(steps, near, strict=True):
-        pairs = np.flatnonzero(bits(some[rows] & labels[rows]))
-        sources.append(pairs)
-        ends.append((places[rows[pairs // WORD]] + step) * WORD + pairs % WORD)
-    source, (names, end) = np.concatenate(sources), np.unique(np.concatenate(ends), return_inverse=True)
-    graph = coo_array((np.ones(len(source), dtype=np.int8), (source, end)), shape=(len(rows) * WORD, len(names)))
-    partner = maximum_bipartite_matching(graph.tocsr(), perm_type="row")
-    return np.bincount(names[partner >= 0] % WORD, minlength=WORD)
+    count -= total([paired & labels for paired in mates])
+    rising = np.argsort(steps)
+    table, number = np.stack(near, axis=1)[:, rising], np.zeros(len(predicted), np.int32)
+    for k in np.flatnonzero(bits(improvable[None])):
+        rows = np.flatnonzero(labels & (bit := np.uint64(1 << int(k))))
+        count[k] += matching_size(table[rows] & bit != 0, places[rows, None] + steps[rising], number)
+    return count
 
 
 def total(planes: list[UInt64[np.ndarray, " n"]]) -> Int[np.ndarray, " 64"]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import multiprocessing
+import sys
+import warnings
 
 import networkx
 import numpy as np
@@ -10,10 +13,11 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter, label
 
-from mtpsl.tasks import boundaries, boundary_matching
+from mtpsl.tasks import boundaries
 from mtpsl.tasks.boundaries import BoundaryMetric
-from mtpsl.tasks.boundary_counts import suppress
+from mtpsl.tasks.boundary_counts import count_boundaries, suppress
 from mtpsl.tasks.boundary_matching import count_matches, match_boundaries
+from mtpsl.tasks.largest_matching import matching_size
 from mtpsl.tasks.thinning import pack, pack_levels, thin, unpack
 
 FOUR = "matched", "predicted", "labelled", "images"
@@ -53,6 +57,28 @@ def odsf(prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor | N
     return float(metric.compute()["odsf"])
 
 
+def hard_cases(size: tuple[int, int], seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Probabilities and outlines of regions: predictions as networks give them, and those that networks never give."""
+    random, (y, x) = np.random.default_rng(seed), np.indices(size)
+
+    def noise(smoothing: float) -> np.ndarray:
+        smooth = gaussian_filter(random.standard_normal(size), smoothing)
+        return smooth / smooth.std()
+
+    region = np.argmax([noise(size[1] / 14) for _ in range(6)], axis=0)
+    edges = thin(((region != np.roll(region, 1, 0)) | (region != np.roll(region, 1, 1)))[None])[0]
+    blurred = gaussian_filter(edges.astype(float), 2)
+    logits = {
+        "soft": 3 * blurred / blurred.max() + 0.5 * noise(3) - 1.5,
+        "plateaus": 0.6 * noise(6) + 0.05 * random.standard_normal(size),
+        "noise": 2 * random.standard_normal(size),
+        "checkerboard": np.where((y + x) % 2, 3.0, -3.0) + random.standard_normal(size),
+        "constant": np.ones(size),
+        "ramp": 8 * x / size[1] - 4.0,
+    }
+    return {kind: (1 / (1 + np.exp(-logit)), edges) for kind, logit in logits.items()}
+
+
 def random_batch(seed: int, count: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     random = np.random.default_rng(seed)
     target = thin(blobs(random, count, (24, 32)))
@@ -83,9 +109,7 @@ def test_lines_beside_lines_need_long_augmenting_paths_and_get_them() -> None:
     assert largest_matching(prediction, target, 1.0) == 39
 
 
-@pytest.mark.parametrize("pairs", [10, 4_000_000])
-def test_many_maps_at_once_match_like_each_alone(pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boundary_matching, "PAIRS", pairs)
+def test_many_maps_at_once_match_like_each_alone() -> None:
     random = np.random.default_rng(0)
     size = (15, 22)
     target, maps = blobs(random, 1, size)[0] & (random.random(size) < 0.4), thin(blobs(random, 70, size))
@@ -98,6 +122,53 @@ def test_pixels_at_opposite_borders_are_not_neighbours() -> None:
     prediction, target = np.zeros((2, 4, 6), dtype=bool)
     prediction[1, 5] = target[2, 0] = True
     assert match_boundaries(prediction, target, 2.0) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", hard_cases((4, 4)))
+@pytest.mark.parametrize("distance", [1.0, 2.9])
+def test_predictions_of_every_kind_match_as_networkx_matches_threshold_by_threshold(kind: str, distance: float) -> None:
+    probability, edges = hard_cases((20, 27))[kind]
+    mask = np.random.default_rng(1).random(edges.shape) < 0.9
+    options = {"distance": distance, "thresholds": 99, "thin": True, "nms": False}
+    matched, predicted = count_boundaries(probability, edges & mask, mask, **options)  # type: ignore[arg-type]
+    for k in range(5, 99, 23):
+        alone = thin(probability[None] >= (k + 1) / 100)[0] & mask
+        assert (matched[k], predicted[k]) == (largest_matching(alone, edges & mask, distance), alone.sum())
+
+
+def test_the_flow_matches_random_graphs_as_networkx_does() -> None:
+    random = np.random.default_rng(2)
+    number = np.zeros(40, np.int32)
+    for _ in range(60):
+        n, m = random.integers(1, 13, 2)
+        partners = np.sort([random.choice(40, m, replace=False) for _ in range(n)], axis=1)
+        may_pair = random.random((n, m)) < random.uniform(0.1, 1)
+        graph = networkx.Graph()
+        graph.add_nodes_from(("label", int(row)) for row in range(n))
+        graph.add_edges_from((("label", int(i)), int(partners[i, j])) for i, j in np.argwhere(may_pair))
+        pairs = networkx.bipartite.maximum_matching(graph, [("label", int(row)) for row in range(n)])
+        assert matching_size(may_pair, partners, number) == len(pairs) // 2
+        assert not number.any()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the clock runs in a forked process, so that it can be stopped")
+@pytest.mark.parametrize("kind", hard_cases((4, 4)))
+def test_no_image_takes_for_ever(kind: str) -> None:
+    probability, edges = hard_cases((375, 500))[kind]
+    mask, options = np.ones_like(edges), {"distance": 4.69, "thresholds": 99, "thin": True, "nms": False}
+
+    def work() -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CPU, (5, 6))  # a forked process begins with none used
+        count_boundaries(probability, edges, mask, **options)  # type: ignore[arg-type]
+
+    child = multiprocessing.get_context("fork").Process(target=work)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child.start()
+    child.join()
+    assert child.exitcode == 0, "more than 5 s of one core"
 
 
 # Thinning
