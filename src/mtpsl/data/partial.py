@@ -68,6 +68,12 @@ class PartialDataset(Dataset[Sample]):
         part._rows = [self._rows[index] for index in indices]
         return part
 
+    def without_labels(self) -> PartialDataset:
+        """The same images with every label hidden."""
+        part = self.subset(range(len(self)))
+        part.mask, part._cache = torch.zeros_like(self.mask), None  # what is cached has its labels
+        return part
+
     def spread(self, count: int) -> PartialDataset:
         """At most `count` images, at even distances: neighbours are often alike, and merged sources lie one by one."""
         count = min(count, len(self))

@@ -66,9 +66,16 @@ class Loaders(lightning.LightningDataModule):
         )
 
     def validation_loader(self, rank: int, world_size: int) -> BatchLoader:
-        """The validation images of one process."""
+        """The validation images of one process.
+
+        One that has none gets the first image without its labels, which counts nothing: Lightning does not validate in
+        a process without a batch, and the others would wait for it to add its counts.
+        """
+        data = self.data.validation
+        if rank >= len(data):
+            data, rank, world_size = data.without_labels().subset([0]), 0, 1
         return make_loader(
-            self.data.validation,
+            data,
             self.specs,
             batch_size=self.config.training.batch_size,
             shuffle=False,
