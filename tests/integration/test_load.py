@@ -13,10 +13,22 @@ from command import write_dataset
 from PIL import Image
 
 import mtpsl
-from made_runs import make_run
+from made_runs import SMALL, make_run
 from mtpsl.cli import main
 from mtpsl.errors import UserError
+from mtpsl.training.open_data import open_split
 
+TRAINED = [
+    *SMALL,
+    "--objective",
+    "supervised",
+    "--training.scales",
+    "[1]",
+    "--training.sheets",
+    "0",
+    "--training.accelerator",
+    "cpu",
+]
 OPTIONS = ["--tasks", '["segmentation","depth","normals"]']
 
 
@@ -169,3 +181,20 @@ def test_the_package_is_imported_quickly() -> None:
 def test_a_folder_without_pictures_says_so(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no picture in this folder"):
         mtpsl.load(run, device="cpu").predict(tmp_path)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (64, 32)], ids=str)
+def test_predict_gives_what_evaluate_scores_where_pictures_are_squeezed(tmp_path: Path, size: tuple[int, int]) -> None:
+    data = write_dataset(tmp_path / "data", train=1, val=3, size=(32, 128))
+    options = ["--data.root", str(data), "--data.size", f"[{size[0]},{size[1]}]", *TRAINED]
+    assert main(["train", *options, "--quiet", "--out", str(tmp_path / "run")]) == 0
+    assert main(["predict", str(tmp_path / "run"), str(data / "val/image"), "--out", str(tmp_path / "out")]) == 0
+    run = mtpsl.load(tmp_path / "run", device="cpu")
+    assert run.sizes == mtpsl.TrainingSizes(size, ((32, 128, 4),))
+    for number in range(3):
+        stored = open_split(run.config.data, "val", None)[number].image  # as evaluate reads it
+        with torch.no_grad():
+            raw = run.network(stored[None]).predictions["depth"]
+        expected = torch.nn.functional.interpolate(raw, (32, 128), mode="bilinear", align_corners=False, antialias=True)
+        found = np.load(tmp_path / f"out/depth/{number:03}.npy")
+        np.testing.assert_allclose(found, expected[0, 0].clamp(min=0).numpy(), atol=1e-5)

@@ -59,6 +59,10 @@ class LabelledDataset(Dataset[Sample], ABC):
         """Height and width with which an image is read; cheap where the file or the data set says it."""
         return stored_size(self.read(index, []).image)
 
+    def original_size(self, index: int) -> tuple[int, int]:
+        """Height and width of an image as it is stored, before it is resized."""
+        return self.image_size(index)
+
     @abstractmethod
     def _read(self, index: int, tasks: Sequence[str]) -> Sample:
         """`read` for an index from 0 and known tasks."""
@@ -104,7 +108,11 @@ class StoredDataset(LabelledDataset):
 
     def image_size(self, index: int) -> tuple[int, int]:
         """Height and width with which an image is read."""
-        return self.size or stored_size(self.image(index))
+        return self.size or self.original_size(index)
+
+    def original_size(self, index: int) -> tuple[int, int]:
+        """Height and width of an image as it is stored."""
+        return stored_size(self.image(index))
 
     def turned(self, index: int) -> bool:
         """Whether an image is turned upright when it is read."""
@@ -143,9 +151,9 @@ class PictureDataset(StoredDataset):
         """The picture, upright."""
         return read_picture(self.image_path(index))
 
-    def image_size(self, index: int) -> tuple[int, int]:
-        """Height and width with which the picture is read, without decoding it."""
-        return self.size or read_header(self.image_path(index)).size
+    def original_size(self, index: int) -> tuple[int, int]:
+        """Height and width of the picture, upright, without decoding it."""
+        return read_header(self.image_path(index)).size
 
     def turned(self, index: int) -> bool:
         """Whether the file's EXIF entry has the picture turned."""

@@ -83,6 +83,11 @@ class MergedDataset(StoredDataset):
         source, row = self._place(index)
         return source.image(row)
 
+    def original_size(self, index: int) -> tuple[int, int]:
+        """Height and width of an image as its source has it."""
+        source, row = self._place(index)
+        return source.original_size(row)
+
     def turned(self, index: int) -> bool:
         """Whether its source turns an image upright."""
         source, row = self._place(index)

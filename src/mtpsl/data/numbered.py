@@ -42,9 +42,9 @@ class NumberedDataset(StoredDataset):
         """The array of an image."""
         return image_array(self.folders["image"] / f"{index}.npy", self._image_size)
 
-    def image_size(self, index: int) -> tuple[int, int]:
-        """Height and width with which every image is read: that of the first one."""
-        return self.size or self._image_size
+    def original_size(self, index: int) -> tuple[int, int]:
+        """Height and width of every image: that of the first one."""
+        return self._image_size
 
     def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
         """The array of a label."""

@@ -83,9 +83,9 @@ class PackedDataset(StoredDataset):
             return Image.fromarray(np.ascontiguousarray(np.moveaxis(values, 0, 2)))
         return torch.from_numpy(values.astype(np.float32)).div_(255)
 
-    def image_size(self, index: int) -> tuple[int, int]:
-        """Height and width with which an image is read, as packed.json says."""
-        return self.size or self._records[index].size
+    def original_size(self, index: int) -> tuple[int, int]:
+        """Height and width that an image was converted to, as packed.json says."""
+        return self._records[index].size
 
     def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
         """A label's target as (h, w) or (h, w, c)."""

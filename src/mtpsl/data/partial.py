@@ -55,6 +55,10 @@ class PartialDataset(Dataset[Sample]):
         """Height and width of an image; no label is read."""
         return self.dataset.image_size(self._rows[index])
 
+    def original_size(self, index: int) -> tuple[int, int]:
+        """Height and width of an image as it is stored, before it is resized."""
+        return self.dataset.original_size(self._rows[index])
+
     def subset(self, indices: Sequence[int]) -> PartialDataset:
         """The same data set with only some images, in the given order; the cache is shared.
 

@@ -18,6 +18,7 @@ from mtpsl.data.rotate import Rotation
 from mtpsl.data.sizes import check_sizes
 from mtpsl.data.splits import read_split
 from mtpsl.errors import UserError
+from mtpsl.inference.sizes import TrainingSizes
 from mtpsl.networks import NETWORKS, MultiTaskNetwork
 from mtpsl.objectives import OBJECTIVES, Objective
 from mtpsl.structures import Batch
@@ -190,3 +191,9 @@ def image_size(dataset: PartialDataset) -> tuple[int, int]:
     """Height and width of the images."""
     height, width = dataset[0].image.shape[1:]
     return height, width
+
+
+def training_sizes(data: RunData, size: tuple[int, int]) -> TrainingSizes:
+    """The size at which the network sees images, and those that they have as stored; only heads of files are read."""
+    splits = (data.train, data.validation)
+    return TrainingSizes.count(size, (split.original_size(index) for split in splits for index in range(len(split))))

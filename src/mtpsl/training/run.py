@@ -24,6 +24,7 @@ from mtpsl.training.assemble import (
     build_weighting,
     image_size,
     run_data,
+    training_sizes,
 )
 from mtpsl.training.callbacks import History, LastCheckpoint
 from mtpsl.training.config import RunConfig
@@ -108,6 +109,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
         folder.check_new()
     if main and not checkpoint:
         folder.write(config, data.tasks)
+        folder.write_images(training_sizes(data, size))
     elif main:
         folder.update(config, changed, int(stored["epoch"]) + 1)
         for name, (old, new) in changed.items():
