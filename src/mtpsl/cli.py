@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from mtpsl import commands
 from mtpsl.errors import UserError
+from mtpsl.files import at_home
 from mtpsl.terminal import make_safe
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
@@ -51,7 +52,7 @@ Train one vision network for several dense prediction tasks from partially annot
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if all went well, 2 for anything that the user can mend."""
     make_safe(sys.stdout, sys.stderr)
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = [with_home(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     if not words or words[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0 if words else 2
@@ -74,6 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return fail("interrupted")
     return 0
+
+
+def with_home(word: str) -> str:
+    """A path, or an option's value, that begins with `~/`, with the home folder in its place."""
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{option}{equals}{at_home(value)}" if value == "~" or value.startswith("~/") else word
 
 
 def fail(message: str) -> int:

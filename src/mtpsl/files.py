@@ -27,6 +27,15 @@ def check_writable(path: Path, option: str) -> None:
         raise UserError(f"{path} cannot be written ({error.strerror}): {cure}") from error
 
 
+def at_home(path: str) -> str:
+    """A path with the home folder in place of `~`, which shells leave in `--option=~/file` and YAML files have.
+
+    >>> at_home("runs/~/first"), at_home("~nobody-of-this-name/first")
+    ('runs/~/first', '~nobody-of-this-name/first')
+    """
+    return os.path.expanduser(path)
+
+
 def files_below(folder: Path, around: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
     """All files in a folder and its sub-folders, sorted by path, without hidden ones.
 

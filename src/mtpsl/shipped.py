@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mtpsl.errors import UserError
+from mtpsl.files import at_home
 
 
 def shipped(folder: str) -> list[Path]:
@@ -22,8 +23,8 @@ def find(folder: str, name: str) -> Path:
     known = {path.stem: path for path in shipped(folder)}
     if name in known:
         return known[name]
-    if Path(name).is_file():
-        return Path(name)
+    if (path := Path(at_home(name))).is_file():
+        return path
     raise UserError(f"{folder.removesuffix('s')} {name!r} is neither a file nor one of {', '.join(known)}")
 
 

@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "pictures": {"errors"},
-    "shipped": {"errors"},
+    "shipped": {"errors", "files"},
     "options": set(),
     "processes": set(),
     "device": set(),

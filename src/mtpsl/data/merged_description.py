@@ -19,6 +19,7 @@ from typing import Any
 
 from mtpsl.data.yaml_files import read_yaml
 from mtpsl.errors import UserError
+from mtpsl.files import at_home
 
 KEYS = ("name", "size", "sources")
 SOURCE_KEYS = ("root", "layout", "splits", "tasks", "description", "classes", "label_cache", "share")
@@ -125,8 +126,8 @@ def _source(path: Path, name: Any, entry: Any) -> Source:
     if share is not None and not (number and 0 < share < math.inf):
         raise ValueError(f"`share` of {where} should be a positive number, not {share!r}")
     options = {"classes": entry.get("classes")}
-    options |= {key: str(path.parent / text) for key in ("description", "label_cache") if (text := texts[key])}
-    return Source(path.parent / str(texts["root"]), texts["layout"], splits, tasks, share, options)
+    options |= {key: str(path.parent / at_home(text)) for key in ("description", "label_cache") if (text := texts[key])}
+    return Source(path.parent / at_home(str(texts["root"])), texts["layout"], splits, tasks, share, options)
 
 
 def _known(entry: Any, where: str, known: tuple[str, ...]) -> None:

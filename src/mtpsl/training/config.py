@@ -13,6 +13,7 @@ import yaml
 
 from mtpsl.brackets import with_brackets
 from mtpsl.errors import UserError
+from mtpsl.files import at_home
 from mtpsl.networks import ALIASES, NETWORKS
 from mtpsl.objectives import OBJECTIVES
 from mtpsl.training.settings import DataSettings, TrainingSettings, names
@@ -25,6 +26,12 @@ CHOICES: dict[str, tuple[Mapping[str, type], str, set[str]]] = {
     "weighting": (WEIGHTINGS, "uniform", {"tasks"}),
 }
 """Groups whose options depend on a name: the registry, the default, the arguments that the program supplies."""
+PATHS = (
+    *(("data", name) for name in ("root", "description", "labels", "label_cache")),
+    ("training", "start_from"),
+    ("network", "weights"),
+)
+"""The options that are paths."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,9 @@ def parse_config(
     try:
         values = parser.parse_args(["--config", yaml.safe_dump(base, sort_keys=False), *arguments])
         groups = {key: dict(vars(values[key])) for key in ("data", "training", *CHOICES)}
+        for group, name in PATHS:
+            if isinstance(path := groups[group].get(name), str):
+                groups[group][name] = at_home(path)
         data, training = DataSettings(**groups["data"]), TrainingSettings(**groups["training"])
     except (jsonargparse.ArgumentError, ValueError, TypeError) as error:
         if option := unknown_option(error):

@@ -29,6 +29,7 @@ from mtpsl.training.assemble import (
 from mtpsl.training.callbacks import History, LastCheckpoint
 from mtpsl.training.config import RunConfig
 from mtpsl.training.continued import changed_options, check_same_data, record, written
+from mtpsl.training.expected_time import ExpectedTime
 from mtpsl.training.folder import RunFolder
 from mtpsl.training.load import TrainedRun, load_run, load_weights
 from mtpsl.training.loaders import Loaders
@@ -104,7 +105,8 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
         ),
     )
     loaders, last = Loaders(config, data), LastCheckpoint(folder, record(config, data))
-    trainer = make_trainer(config, folder, [history, last], progress, varies=loaders.varies)
+    callbacks = [history, last, *([ExpectedTime()] if progress else [])]
+    trainer = make_trainer(config, folder, callbacks, progress, varies=loaders.varies)
     if main and not resume:
         folder.check_new()
     if main and not checkpoint:
