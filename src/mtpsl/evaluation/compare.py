@@ -11,6 +11,7 @@ from statistics import fmean, stdev
 
 from mtpsl.errors import UserError
 from mtpsl.evaluation.gains import FULL, SINGLE_TASK, SUPERVISED, Gains, is_supervised
+from mtpsl.evaluation.naming import told_apart
 from mtpsl.evaluation.run_scores import RunScores, Setting, load_run, load_runs
 
 __all__ = ["Block", "Column", "Comparison", "Row", "Summary", "compare", "load_run"]
@@ -92,18 +93,21 @@ class Comparison:
 def compare(paths: Sequence[Path], *, networks_together: bool = False) -> Comparison:
     """Compare runs that differ in method, label regime or seed; what else differs puts them into separate blocks.
 
+    Runs that differ in nothing are told apart by the names of their folders.
+
     Args:
         paths: run folders, or folders that hold run folders at any depth.
         networks_together: put runs of different networks into one block; their labels tell them apart.
 
     Raises:
-        UserError: a path holds no run, a run is broken, or two runs are the same but for their numbers.
+        UserError: a path holds no run, a run is broken, or two single-task runs are the same but for their numbers.
     """
     runs, notes = load_runs(paths)
     if not runs:
         raise UserError(f"no finished run to compare: {'; '.join(notes) or 'no folder was named'}")
     if networks_together:
         runs = _as_one_network(runs)
+    runs, named = told_apart(runs)
     _refuse_twins(runs)
     settings = list(dict.fromkeys(run.setting for run in runs))
     blocks = []
@@ -112,7 +116,7 @@ def compare(paths: Sequence[Path], *, networks_together: bool = False) -> Compar
         blocks += [_block(setting, tasks, same) for tasks in _task_sets(same)]
     return Comparison(
         blocks=tuple(blocks),
-        notes=tuple(notes),
+        notes=(*named, *notes),
         runs=len(runs),
         seeds=tuple(sorted({run.seed for run in runs})),
         epochs=tuple(sorted({run.setting.epochs for run in runs})),

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from mtpsl.errors import UserError
 from mtpsl.evaluation.cells import PUBLISHED, Cell, cells_of, heading, heads_of
+from mtpsl.evaluation.columns import Columns
 from mtpsl.evaluation.compare import Block, Comparison, Row, Summary
 
 Metrics = Literal["primary", "all"]
@@ -55,10 +56,10 @@ def render(comparison: Comparison, format: str, *, metrics: Metrics = "primary")
 def print_table(comparison: Comparison, console: Console, *, metrics: Metrics = "primary") -> None:
     """Print one table per block, its notes below; `metrics` as in `render`.
 
-    Methods are rows; where the terminal is too narrow for that, they are columns.
+    Methods are rows; where the terminal is too narrow for that, they are columns, in several tables if need be.
     """
     for block in _selected(comparison, metrics).blocks:
-        console.print(_methods_down(block) if _least_width(block) <= console.width else _methods_across(block))
+        console.print(*_tables(block, console), sep="")
         for note in block.notes:
             console.print(Text(f"  {note}"))
     for note in comparison.notes:
@@ -66,21 +67,31 @@ def print_table(comparison: Comparison, console: Console, *, metrics: Metrics = 
     console.print(Text(f"{LEGEND} {_footer(comparison)}"))
 
 
-def _least_width(block: Block) -> int:
-    """Characters that a table needs in which no word of a heading and no cell is broken."""
-    columns = zip(heads_of(block), *cells_of(block), strict=True)
-    words = ([*head.split(), *(cell.text for cell in cells)] for head, *cells in columns)
-    return sum(max(map(len, texts)) + 2 for texts in words)
+def _tables(block: Block, console: Console) -> list[Table]:
+    """A block as a table, or several, in which no word of a heading and no cell is broken."""
+    heads, rows = heads_of(block), cells_of(block)
+    down = Columns([heads, *([cell.text for cell in row] for row in rows)], unbroken=2)
+    if down.least <= console.width:
+        return [_methods_down(block, down.widths(console.width))]
+    tables, start = [], 0
+    while start < len(rows):
+        for end in range(len(rows), start, -1):
+            part = rows[start:end]
+            lines = [["", *(f"{method.text}\n({regime.text})" for regime, method, *_ in part)]]
+            lines += [[head, *(row[2 + index].text for row in part)] for index, head in enumerate(heads[2:])]
+            across = Columns(lines, words=1)
+            if across.least <= console.width or end == start + 1:
+                title = None if start else Text(heading(block))
+                tables.append(_methods_across(title, lines, part, across.widths(console.width)))
+                start = end
+                break
+    return tables
 
 
-def _methods_down(block: Block) -> Table:
+def _methods_down(block: Block, widths: list[int]) -> Table:
     table = Table(title=Text(heading(block)), title_justify="left", box=box.SIMPLE_HEAD)
-    for index, head in enumerate(heads_of(block)):
-        names = index < 2
-        longest = max(map(len, head.split()), default=0)  # only between words is a head broken
-        table.add_column(
-            Text(head), justify="left" if names else "right", no_wrap=names, overflow="fold", min_width=longest
-        )
+    for index, (head, width) in enumerate(zip(heads_of(block), widths, strict=True)):
+        table.add_column(Text(head), justify="left" if index < 2 else "right", overflow="fold", width=width)
     for index, (row, cells) in enumerate(zip(block.rows, cells_of(block), strict=True)):
         if index and row.regime != block.rows[index - 1].regime:
             table.add_section()
@@ -88,14 +99,12 @@ def _methods_down(block: Block) -> Table:
     return table
 
 
-def _methods_across(block: Block) -> Table:
-    table = Table(title=Text(heading(block)), title_justify="left", box=box.SIMPLE_HEAD)
-    rows = cells_of(block)
-    table.add_column("")
-    for cells in rows:
-        table.add_column(Text(f"{cells[1].text}\n({cells[0].text})"), justify="right")
-    for index, head in list(enumerate(heads_of(block)))[2:]:
-        table.add_row(Text(head), *(_styled(cells[index]) for cells in rows))
+def _methods_across(title: Text | None, lines: list[list[str]], rows: list[list[Cell]], widths: list[int]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for index, (head, width) in enumerate(zip(lines[0], widths, strict=True)):
+        table.add_column(Text(head), justify="right" if index else "left", overflow="fold", width=width)
+    for index, (head, *_) in enumerate(lines[1:]):
+        table.add_row(Text(head), *(_styled(row[2 + index]) for row in rows))
     return table
 
 

@@ -212,13 +212,22 @@ def test_a_single_task_score_of_zero_gives_no_improvement(tmp_path: Path):
     assert math.isnan(cell(block, "stl", "delta_mtl").mean)
 
 
-def test_two_runs_of_one_kind_and_seed_are_refused(tmp_path: Path):
-    first = write_run(tmp_path / "a", "supervised", {"depth": 0.5})
-    second = write_run(tmp_path / "b", "supervised", {"depth": 0.6})
-    with pytest.raises(UserError, match="are both supervised, one, seed 0 on rooms") as caught:
-        compare([tmp_path])
-    assert str(first) in str(caught.value)
-    assert str(second) in str(caught.value)
+def test_two_runs_of_one_kind_and_seed_are_told_apart_by_their_folders(tmp_path: Path):
+    for seed, (one, other) in enumerate([(0.5, 0.6), (0.52, 0.58)]):
+        write_run(tmp_path / "pretrained", "supervised", {"depth": one}, seed=seed)
+        write_run(tmp_path / "scratch", "supervised", {"depth": other}, seed=seed)
+    write_run(tmp_path / "scratch", "supervised", {"depth": 0.7}, seed=2)
+    write_run(tmp_path, "cross_task", {"depth": 0.4})
+    comparison = compare([tmp_path / "pretrained", tmp_path])
+    (block,) = comparison.blocks
+    assert [(row.method, row.seeds) for row in block.rows] == [
+        ("supervised (pretrained)", (0, 1)),
+        ("supervised (scratch)", (0, 1, 2)),
+        ("cross_task", (0,)),
+    ]
+    assert numbers(block, "supervised (pretrained)", "abs_err")[0] == pytest.approx(0.51)
+    note = "5 runs are supervised, one: their folders' names tell them apart (--label names a run)"
+    assert comparison.notes == (note,)
 
 
 def test_runs_that_measure_in_other_units_are_refused(tmp_path: Path):
@@ -259,11 +268,14 @@ def test_a_label_does_not_hide_a_second_baseline(tmp_path: Path):
         compare([tmp_path])
 
 
-def test_two_runs_of_one_label_are_refused_and_another_label_is_the_cure(tmp_path: Path):
-    write_run(tmp_path / "a", "supervised", {"depth": 0.5}, label="ours")
-    write_run(tmp_path / "b", "supervised", {"depth": 0.6}, label="ours")
-    with pytest.raises(UserError, match=r"are both ours, one, seed 0 on rooms .* another --label"):
-        compare([tmp_path])
+def test_two_runs_of_one_label_are_told_apart_by_their_folders(tmp_path: Path):
+    first = write_run(tmp_path / "a", "supervised", {"depth": 0.5}, label="ours")
+    second = write_run(tmp_path / "b", "cross_task", {"depth": 0.6}, label="ours")
+    (block,) = compare([first, second]).blocks
+    assert {row.method for row in block.rows} == {
+        "ours (a/rooms-supervised-depth-one-20-0)",
+        "ours (b/rooms-cross_task-depth-one-20-0)",
+    }
 
 
 def test_one_label_for_two_objectives_is_refused(tmp_path: Path):

@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from mtpsl.errors import UserError
+from mtpsl.evaluation.cells import cells_of, heads_of
 from mtpsl.evaluation.compare import Comparison, compare
-from mtpsl.evaluation.tables import FORMATS, print_table, render
+from mtpsl.evaluation.tables import FORMATS, Metrics, _selected, print_table, render
 from run_folders import write_run
 
 
@@ -115,6 +116,20 @@ def test_a_narrow_terminal_gets_methods_as_columns(tmp_path: Path):
         shown[width] = console.export_text().splitlines()
     assert any("supervised" in line and "cross_task" in line for line in shown[50])
     assert not any("supervised" in line and "cross_task" in line for line in shown[160])
+
+
+@pytest.mark.parametrize("metrics", ["primary", "all"])
+def test_no_number_and_no_word_is_cut_at_any_width(comparison: Comparison, metrics: Metrics):
+    (block,) = _selected(comparison, metrics).blocks
+    cells = {cell.text for row in cells_of(block) for cell in row}
+    words = {word for head in heads_of(block)[2:] for word in head.split()}
+    for width in range(36, 170, 3):
+        console = Console(width=width, record=True, file=io.StringIO())
+        print_table(comparison, console, metrics=metrics)
+        text = console.export_text()
+        assert max(map(len, text.splitlines())) <= width
+        assert words - set(text.split()) == set(), width
+        assert {cell for cell in cells if cell not in text} == set(), width
 
 
 def test_names_with_brackets_are_not_taken_for_markup(tmp_path: Path):
