@@ -43,6 +43,10 @@ class TrainedRun:
     network: MultiTaskNetwork
     epoch: int
 
+    def __repr__(self) -> str:
+        names = ", ".join(task.name for task in self.tasks)
+        return f"TrainedRun({str(self.folder.path)!r}: {names} by {self.config.network}, epoch {self.epoch})"
+
     @property
     def predictor(self) -> Predictor:
         """What brings pictures to the form that the network knows, on the device where the network is."""

@@ -247,3 +247,35 @@ def test_a_task_can_be_written_down_and_made_again(task: Task) -> None:
     assert describe_task(again) == describe_task(task)
     prediction, target, valid = labels(task)
     assert torch.equal(again.loss(prediction, target, valid), task.loss(prediction, target, valid))
+
+
+def test_each_pixel_is_decoded_by_itself(task: Task) -> None:
+    prediction, _, _ = labels(task)
+    for decode in (task.decode, task.confidence):
+        whole, part = decode(prediction), decode(prediction[..., 3:7, 5:])
+        assert (whole is None) == (part is None)
+        if whole is not None and part is not None:
+            torch.testing.assert_close(whole[..., 3:7, 5:], part, atol=1e-6, rtol=0)
+
+
+def test_confidence_is_a_probability_that_grows_with_the_prediction(task: Task) -> None:
+    prediction = labels(task)[0]
+    confidence = task.confidence(prediction)
+    if isinstance(task, Segmentation | BinaryTask):
+        assert confidence is not None
+        assert confidence.shape == (3, *SIZE)
+        least = 1 / task.out_channels if isinstance(task, Segmentation) else 0.5
+        assert confidence.min() >= least
+        assert confidence.max() <= 1
+        surer = task.confidence(5 * prediction)
+        assert surer is not None
+        assert (surer >= confidence).all()
+    else:
+        assert confidence is None
+
+
+def test_only_tasks_with_classes_have_scores_of_each(task: Task) -> None:
+    metric = task.metric()
+    metric.update(*labels(task))
+    found = task.class_scores(metric)
+    assert [*found] == (task.class_names if isinstance(task, Segmentation) else [])

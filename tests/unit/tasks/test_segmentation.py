@@ -103,3 +103,14 @@ def test_every_class_has_its_own_colour() -> None:
 def test_impossible_classes_are_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Segmentation("parts", **options)
+
+
+def test_the_overlap_of_each_class_has_its_name() -> None:
+    """Worked out by hand: a is hit once of 2 predicted or labelled, the second b never, c is neither."""
+    task = Segmentation(num_classes=4, class_names=["a", "b", "b", "c"])
+    metric = task.metric()
+    prediction = torch.nn.functional.one_hot(torch.tensor([[[0, 0, 1]]]), 4).permute(0, 3, 1, 2).float()
+    metric.update(prediction, torch.tensor([[[0, 2, 1]]]), torch.ones(1, 1, 3, dtype=torch.bool))
+    found = task.class_scores(metric)
+    assert {name: value for name, value in found.items() if value == value} == {"a": 50.0, "b (1)": 100.0, "b (2)": 0.0}
+    assert [*found] == ["a", "b (1)", "b (2)", "c"]
