@@ -1,4 +1,4 @@
-"""The values that flow through training (Sample, Batch, Output, Losses) and the Score that evaluation gives."""
+"""The values that flow through training (Sample, Batch, Output, Losses) and evaluation (ScoredBatch, Score)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ class TargetSpec:
 class Sample:
     """One image with the labels that it may show; a task without a label has no entry.
 
-    `image` holds values from 0 to 1; `valid` marks the pixels whose label counts.
+    `image` holds values from 0 to 1; `valid` marks the pixels whose label counts. Labels have the image's size, or one
+    of their own where they are only scored (`ScoredBatch`).
     """
 
     key: str
     image: Float[Tensor, "3 h w"]
     targets: dict[str, Tensor] = field(default_factory=dict)
-    valid: dict[str, Bool[Tensor, "h w"]] = field(default_factory=dict)
+    valid: dict[str, Bool[Tensor, "label_h label_w"]] = field(default_factory=dict)
 
     def keep(self, tasks: Sequence[str]) -> Sample:
         """The same image with only the labels of `tasks`."""
@@ -139,6 +140,45 @@ class Batch:
                 targets[name][row], valid[name][row] = target, mask
         images = torch.stack([sample.image for sample in samples])
         return cls(tuple(sample.key for sample in samples), images, targets, valid)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of one image, as a batch of one: `targets[task]` and where they are valid, of any size."""
+
+    targets: dict[str, Tensor]
+    valid: dict[str, Bool[Tensor, "1 h w"]]
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """Images of one size to predict from, each with labels of its own size to be scored at."""
+
+    keys: tuple[str, ...]
+    images: Float[Tensor, "b 3 h w"]
+    labels: tuple[Labels, ...]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> ScoredBatch:
+        """The same batch with its tensors on `device`."""
+
+        def moved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {name: x.to(device, non_blocking=non_blocking) for name, x in tensors.items()}
+
+        labels = tuple(Labels(moved(one.targets), moved(one.valid)) for one in self.labels)
+        return ScoredBatch(self.keys, self.images.to(device, non_blocking=non_blocking), labels)
+
+    @classmethod
+    def collate(cls, samples: Sequence[Sample]) -> ScoredBatch:
+        """Stack images; labels stay as they are."""
+        labels = [
+            Labels({k: x[None] for k, x in one.targets.items()}, {k: x[None] for k, x in one.valid.items()})
+            for one in samples
+        ]
+        images = torch.stack([sample.image for sample in samples])
+        return cls(tuple(sample.key for sample in samples), images, tuple(labels))
 
 
 @dataclass(frozen=True)

@@ -23,28 +23,29 @@ from pascal_tree import write_pascal
 SCENES = "--data.name scenes --data.size [32,32] --data.scenes_train 2 --data.scenes_val 2"
 PASCAL = "--data.name pascal --data.root PASCAL --data.tasks [edges] --data.size [32,32]"
 MTAN = "--data.name cityscapes_mtan --data.root MTAN"
-ALL = {"tasks", "train", "train pixels", "train labels", "val", "val pixels"}
+ALL = {"tasks", "train", "train pixels", "train labels", "val", "val pixels", "val labels"}
 OTHER_IMAGES = {"train", "train pixels", "train labels"}
 LINES = {
     "name": Line("auto", ALL, default="scenes"),
-    "root": Line("OTHER", {"train pixels", "train labels", "val pixels"}, default="SET"),
+    "root": Line("OTHER", {"train pixels", "train labels", "val pixels", "val labels"}, default="SET"),
     "description": Line("OTHER/other.yaml", {"tasks"}),
-    "classes": Line("19", {"tasks", "train labels"}, default="7", beside=MTAN),
+    "classes": Line("19", {"tasks", "train labels", "val labels"}, default="7", beside=MTAN),
     "label_cache": Line("CACHE", {"files"}, beside=PASCAL),
-    "size": Line("[32,64]", {"train pixels", "train labels", "val pixels"}),
+    "size": Line("[32,64]", {"train pixels", "train labels", "val pixels", "val labels"}),
+    "score_size": Line("own", {"val labels"}, beside="--data.size [32,64]"),
     "regime": Line("one", {"train labels"}),
     "ratio": Line("[4,1,1]", {"train labels"}, default="[1,1,4]", beside="--data.regime ratio"),
     "share": Line("0.8", {"train labels"}, default="0.5", beside="--data.regime semi"),
     "labels": Line("OTHER/b.csv", {"train labels"}, default="OTHER/a.csv", beside="--data.regime file"),
     "label_seed": Line("1", {"train labels"}, beside="--data.regime one"),
-    "tasks": Line("[depth,segmentation]", {"tasks", "train labels"}),
+    "tasks": Line("[depth,segmentation]", {"tasks", "train labels", "val labels"}),
     "unlabelled": Line("keep", OTHER_IMAGES, default="skip", beside="--data.train_split sparse"),
     "epoch_images": Line("all", OTHER_IMAGES, beside="--data.regime one --tasks [depth]"),
     "train_split": Line("more", OTHER_IMAGES),
-    "val_split": Line("more", {"val", "val pixels"}),
+    "val_split": Line("more", {"val", "val pixels", "val labels"}),
     "limit": Line("3", OTHER_IMAGES),
     "scenes_train": Line("3", OTHER_IMAGES, beside=SCENES),
-    "scenes_val": Line("3", {"val", "val pixels"}, beside=SCENES),
+    "scenes_val": Line("3", {"val", "val pixels", "val labels"}, beside=SCENES),
     "workers": Line("1", {"workers"}),
     "cache": Line("false", {"cached"}),
 }
@@ -104,6 +105,7 @@ def observe_data(words: Sequence[str], folder: Path) -> dict[str, Any]:
         "train labels": [labels_of(sample) for sample in train],
         "val": data.validation.keys,
         "val pixels": [sample.image for sample in val],
+        "val labels": [labels_of(sample) for sample in val],
         "cached": [part.cached_bytes > 0 for part in (data.train, data.validation)],
         "workers": Loaders(config, data).validation_loader(0, 1).num_workers,
         "files": sorted(path.relative_to(folder).parts[0] for path in written),

@@ -26,6 +26,8 @@ LINES = {
     "flip": Line("false", AUGMENTED),
     "rotation": Line("20", AUGMENTED),
     "rescale": Line("[0.75,1.25]", AUGMENTED),
+    "rescale_draw": Line("uniform", AUGMENTED, beside="--training.rescale [0.5,2]"),
+    "border": Line("zero", {"gradient"}, beside="--training.rescale [0.5,0.6]"),
     "seed": Line("1", {"order", "start", *AUGMENTED}),
     "precision": Line("bf16-mixed", {"precision", "gradient"}),
     "channels_last": Line("true", {"format", "gradient"}),  # rounded otherwise; norms of few pixels enlarge it

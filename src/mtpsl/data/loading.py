@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from mtpsl.data.labelled_batches import LabelledBatches
 from mtpsl.data.sampler import EpochSampler
 from mtpsl.errors import UserError
-from mtpsl.structures import Batch, Sample, TargetSpec
+from mtpsl.structures import Batch, Sample, ScoredBatch, TargetSpec
 
 
 def make_loader(
@@ -34,7 +34,8 @@ def make_loader(
     """A loader of batches; call `loader.set_epoch(epoch)` before each epoch (Lightning does the same).
 
     Args:
-        dataset: with a length; a sample per index; its `shares`, if it has any, decide what is drawn in training.
+        dataset: with a length; a sample per index; its `shares`, if it has any, decide what is drawn in training; where
+            its labels have their `own_size`, batches are `ScoredBatch`.
         specs: the tasks of a batch and the form of their labels.
         batch_size: images per batch and process.
         shuffle: draw a new order each epoch and give every process equally many images (training); otherwise keep the
@@ -66,7 +67,7 @@ def make_loader(
         _Reporting(dataset),
         **({"batch_size": batch_size, "sampler": sampler} if batches is None else {"batch_sampler": batches}),
         num_workers=workers,
-        collate_fn=partial(_collate, specs=dict(specs)),
+        collate_fn=partial(_collate, specs=None if getattr(dataset, "own_size", False) else dict(specs)),
         pin_memory=pin_memory and torch.accelerator.is_available(),
         persistent_workers=workers > 0,
         # otherwise each epoch would advance the global generator
@@ -107,7 +108,9 @@ class _Reporting(Dataset[Any]):
             return error
 
 
-def _collate(samples: Sequence[Sample | UserError], specs: Mapping[str, TargetSpec]) -> Batch | UserError:
+def _collate(
+    samples: Sequence[Sample | UserError], specs: Mapping[str, TargetSpec] | None
+) -> Batch | ScoredBatch | UserError:
     good: list[Sample] = []
     for sample in samples:
         if isinstance(sample, UserError):
@@ -120,4 +123,4 @@ def _collate(samples: Sequence[Sample | UserError], specs: Mapping[str, TargetSp
             f"images of a batch should have one size, not {a[0]}x{a[1]} ({key_a}) and {b[0]}x{b[1]} ({key_b}): "
             "give a size (height, width) to resize to"
         )
-    return Batch.collate(good, specs)
+    return ScoredBatch.collate(good) if specs is None else Batch.collate(good, specs)

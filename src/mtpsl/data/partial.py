@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mtpsl.data.base import LabelledDataset
+from mtpsl.data.own_size import OwnSizeLabels
 from mtpsl.structures import Sample
 
 
@@ -76,6 +77,18 @@ class PartialDataset(Dataset[Sample]):
         """The same images with every label hidden."""
         part = self.subset(range(len(self)))
         part.mask, part._cache = torch.zeros_like(self.mask), None  # what is cached has its labels
+        return part
+
+    @property
+    def own_size(self) -> bool:
+        """Whether labels have their own size, not their image's: `ScoredBatch` holds them."""
+        return isinstance(self.dataset, OwnSizeLabels)
+
+    def at_image_size(self) -> PartialDataset:
+        """The same images with labels of their images' size, for pictures of both."""
+        part = self.subset(range(len(self)))
+        if isinstance(self.dataset, OwnSizeLabels):
+            part.dataset, part._cache = self.dataset.sized, None
         return part
 
     def spread(self, count: int) -> PartialDataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -14,11 +15,15 @@ from mtpsl.data.augment import SHORTEST, taken
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task
 
+Draw = Literal["log", "uniform"]
+Border = Literal["unlabelled", "zero"]
+
 
 class Rotation:
     """Turns and magnifies every image about its centre, each by its own angle and factor.
 
-    What comes from outside of the image is black and has no label. Images and labels of tasks with
+    What comes from outside of the image is black and has no label, or with `border` "zero" the label 0 of tasks that
+    have a `background` where the image has a label of theirs. Images and labels of tasks with
     `resampling = "bilinear"` are interpolated (labels from valid pixels only), other labels take the nearest pixel.
     Values follow by `Task.zoom` and `Task.rotate`: a surface normal turns with the image.
 
@@ -29,16 +34,31 @@ class Rotation:
         tasks: the tasks that batches may hold.
         degrees: the largest angle, to either side.
         scales: the smallest and the largest magnification.
+        draw: draw magnifications evenly between the two (`uniform`, as those codes do), or evenly on a logarithmic
+            scale (`log`), on which halving is as likely as doubling.
+        border: what comes from outside is `unlabelled`, or `zero` (those codes: background, no edge, not salient).
 
     Raises:
-        ValueError: an angle or magnification that cannot be; when called, a batch with a task that is not in `tasks`.
+        ValueError: an angle, magnification or choice that cannot be; when called, a batch with a task that is not in
+            `tasks`.
     """
 
-    def __init__(self, tasks: Sequence[Task], *, degrees: float = 20.0, scales: Sequence[float] = (0.75, 1.25)) -> None:
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        *,
+        degrees: float = 20.0,
+        scales: Sequence[float] = (0.75, 1.25),
+        draw: Draw = "log",
+        border: Border = "unlabelled",
+    ) -> None:
         if not 0 <= degrees <= 180:
             raise ValueError(f"degrees should lie between 0 and 180, not {degrees}")
         if len(scales) != 2 or not 0 < scales[0] <= scales[1] < math.inf:
             raise ValueError(f"scales should be a smallest and a largest positive number, not {tuple(scales)}")
+        if draw not in get_args(Draw) or border not in get_args(Border):
+            raise ValueError(f"draw should be log or uniform, border unlabelled or zero, not {draw!r} and {border!r}")
+        self.draw, self.border = draw, border
         self.tasks = {task.name: task for task in tasks}
         self.degrees, self.scales = float(degrees), (float(scales[0]), float(scales[1]))
 
@@ -48,7 +68,8 @@ class Rotation:
         random = torch.rand(2, len(batch), generator=generator, device=source)
         random = random.to(batch.images.device, non_blocking=True)
         low, high = self.scales
-        return self.turned(batch, torch.deg2rad((2 * random[0] - 1) * self.degrees), low * (high / low) ** random[1])
+        scale = low + (high - low) * random[1] if self.draw == "uniform" else low * (high / low) ** random[1]
+        return self.turned(batch, torch.deg2rad((2 * random[0] - 1) * self.degrees), scale)
 
     def turned(self, batch: Batch, angle: Float[Tensor, " b"], scale: Float[Tensor, " b"]) -> Batch:
         """Every image turned counterclockwise by its angle (radians) and magnified."""
@@ -74,6 +95,10 @@ class Rotation:
                 moved = task.resampled(seen)
             else:
                 moved = taken(target, pixels)
+            if self.border == "zero" and task.background:
+                outside = ~inside & batch.labelled(name)[:, None, None]
+                moved = moved.masked_fill(outside if moved.ndim == 3 else outside[:, None], 0)
+                valid[name] |= outside
             targets[name] = task.rotate(task.zoom(moved, scale), angle)
         return Batch(batch.keys, bilinear(batch.images, grid), targets, valid)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from mtpsl.structures import Batch, Score
+from mtpsl.structures import Batch, Labels, Score, ScoredBatch
 from mtpsl.tasks import Task
 
 Scores = dict[str, dict[str, Score]]
@@ -32,11 +32,25 @@ class Evaluator(nn.Module):
         assert isinstance(metric, Metric)
         return metric
 
-    def update(self, predictions: Mapping[str, Tensor], batch: Batch) -> None:
-        """Count a batch."""
+    def update(self, predictions: Mapping[str, Tensor], batch: Batch | ScoredBatch) -> None:
+        """Count a batch; predictions are resized to labels of another size (`Task.resize`)."""
+        if isinstance(batch, ScoredBatch):
+            for row, labels in enumerate(batch.labels):
+                self.update_one({name: x[row : row + 1] for name, x in predictions.items()}, labels)
+            return
         for task in self.tasks:
             if task.name in batch.targets:
                 self.metric(task).update(predictions[task.name], batch.targets[task.name], batch.valid[task.name])
+
+    def update_one(self, predictions: Mapping[str, Tensor], labels: Labels) -> None:
+        """Count one image at the size of its labels."""
+        for task in self.tasks:
+            if task.name in labels.targets:
+                prediction, valid = predictions[task.name], labels.valid[task.name]
+                size = (valid.shape[-2], valid.shape[-1])
+                if tuple(prediction.shape[-2:]) != size:
+                    prediction = task.resize(prediction, size)
+                self.metric(task).update(prediction, labels.targets[task.name], valid)
 
     def compute(self) -> Scores:
         """Scores of everything counted, by task and name; NaN for a task without any label."""
@@ -50,7 +64,10 @@ class Evaluator(nn.Module):
 
 @torch.no_grad()
 def evaluate(
-    network: nn.Module, tasks: Sequence[Task], batches: Iterable[Batch], evaluator: Evaluator | None = None
+    network: nn.Module,
+    tasks: Sequence[Task],
+    batches: Iterable[Batch | ScoredBatch],
+    evaluator: Evaluator | None = None,
 ) -> Scores:
     """Run a network over batches (in evaluation mode, on the device of its parameters) and score it.
 

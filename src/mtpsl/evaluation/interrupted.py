@@ -14,7 +14,7 @@ import torch
 
 from mtpsl.evaluation.evaluate import Evaluator
 from mtpsl.files import write_atomically
-from mtpsl.structures import Batch
+from mtpsl.structures import Batch, ScoredBatch
 
 SECONDS = 20.0
 """How long to count before the file is written again."""
@@ -66,7 +66,9 @@ class InterruptedEvaluation:
             self.writable = False
         self.written = time.monotonic()
 
-    def keeping(self, batches: Iterable[Batch], evaluator: Evaluator, images: int) -> Iterator[Batch]:
+    def keeping(
+        self, batches: Iterable[Batch | ScoredBatch], evaluator: Evaluator, images: int
+    ) -> Iterator[Batch | ScoredBatch]:
         """The batches; what was counted is kept between them, when `images` were counted before the first."""
         for number, batch in enumerate(batches):
             if number:

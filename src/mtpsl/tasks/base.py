@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
+import torch.nn.functional as F
 import torchmetrics
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -30,6 +31,8 @@ class Task(ABC):
     target_spec: TargetSpec
     #: how a label is resampled when an image is zoomed
     resampling: ClassVar[Literal["nearest", "bilinear"]] = "nearest"
+    #: whether the label 0 can stand for what an image does not show
+    background: ClassVar[bool] = False
     #: whether `encode_prediction` draws a sample, another one at each call
     samples: ClassVar[bool] = False
     #: unit and direction of every number that `metric().compute()` returns, in the order of tables
@@ -69,6 +72,10 @@ class Task(ABC):
     @abstractmethod
     def encode_target(self, target: Tensor, valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b e h w"]:
         """The input of a mapping network for a label, of a constant value where it is not valid."""
+
+    def resize(self, prediction: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
+        """A raw prediction at another size, to be scored there: what it says is resized, as tools do that store it."""
+        return F.interpolate(prediction.float(), size=size, mode="bilinear", align_corners=False)
 
     @abstractmethod
     def metric(self) -> torchmetrics.Metric:

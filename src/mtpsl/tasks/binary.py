@@ -19,6 +19,7 @@ class BinaryTask(Task):
         name: the task's name.
     """
 
+    background = True
     #: colour of 0, as shares of red, green and blue
     ground: ClassVar[tuple[float, float, float]]
 
@@ -46,6 +47,10 @@ class BinaryTask(Task):
     def encode_target(self, target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b 1 h w"]:
         """The label, 0 where not valid."""
         return target.masked_fill(~valid[:, None], 0.0)
+
+    def resize(self, prediction: Float[Tensor, "b 1 h w"], size: tuple[int, int]) -> Float[Tensor, "b 1 h2 w2"]:
+        """Probabilities are interpolated."""
+        return super().resize(self.decode(prediction.double()), size).clamp(0, 1).logit(1e-6)
 
     def colorize(
         self, values: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"] | None = None

@@ -92,6 +92,10 @@ class Normals(Task):
         """Bring interpolated vectors back to length 1."""
         return unit_vectors(target)
 
+    def resize(self, prediction: Float[Tensor, "b 3 h w"], size: tuple[int, int]) -> Float[Tensor, "b 3 h2 w2"]:
+        """Unit vectors are interpolated."""
+        return super().resize(self.decode(prediction.float()), size)
+
     def metric(self) -> NormalsMetric:
         """Angular errors over all valid pixels of the set."""
         return NormalsMetric()

@@ -31,7 +31,7 @@ class Segmentation(Task):
 
     score_types = {"miou": ("%", True), "pixel_accuracy": ("%", True)}
     primary = "miou"
-    samples = True
+    samples = background = True
 
     def __init__(
         self,
@@ -93,6 +93,10 @@ class Segmentation(Task):
         """One-hot."""
         one_hot = torch.zeros((target.shape[0], self.num_classes, *target.shape[1:]), device=target.device)
         return one_hot.scatter_(1, target.masked_fill(~valid, 0)[:, None], 1.0) * valid[:, None]
+
+    def resize(self, prediction: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
+        """Each pixel takes the classes of the nearest one, since classes cannot be interpolated."""
+        return F.interpolate(prediction.float(), size=size, mode="nearest")
 
     def metric(self) -> SegmentationMetric:
         """MIoU and pixel accuracy, in percent."""

@@ -24,7 +24,7 @@ from mtpsl.objectives import OBJECTIVES, Objective
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task
 from mtpsl.training.config import RunConfig
-from mtpsl.training.open_data import open_split
+from mtpsl.training.open_data import open_scored, open_split
 from mtpsl.training.settings import DataSettings
 from mtpsl.weighting import WEIGHTINGS, Weighting
 
@@ -93,7 +93,7 @@ def run_data(config: RunConfig) -> RunData:
     rows[unlabelled] |= keep_unlabelled
     used = chosen if settings.epoch_images == "all" else rows.nonzero()[:, 0]
     train = PartialDataset(source, mask, cache=settings.cache).subset(used.tolist())
-    held_out = open_split(settings, settings.val_split, names)
+    held_out = open_scored(settings, settings.val_split, names)
     validation = PartialDataset(held_out, held_out.available, cache=settings.cache)
     check_sizes(train, validation)
     return RunData(source.name, [source.tasks[n] for n in source.tasks if n in names], train, validation, notes)
@@ -176,7 +176,15 @@ def build_augmentation(config: RunConfig, tasks: list[Task]) -> Callable[[Batch]
     steps: list[Callable[[Batch], Batch]] = []
     try:
         if settings.rotation or settings.rescale is not None:
-            steps.append(Rotation(tasks, degrees=settings.rotation, scales=settings.rescale or (1.0, 1.0)))
+            steps.append(
+                Rotation(
+                    tasks,
+                    degrees=settings.rotation,
+                    scales=settings.rescale or (1.0, 1.0),
+                    draw=settings.rescale_draw,
+                    border=settings.border,
+                )
+            )
     except ValueError as error:
         raise UserError(f"training.rotation, training.rescale: {error}") from error
     try:

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mtpsl.evaluation.evaluate import Evaluator, Scores
 from mtpsl.networks.network import MultiTaskNetwork
 from mtpsl.objectives import Objective
-from mtpsl.structures import Batch, Losses
+from mtpsl.structures import Batch, Losses, ScoredBatch
 from mtpsl.tasks import Task
 from mtpsl.training.settings import TrainingSettings
 from mtpsl.weighting import LossWeighting, Uniform, Weighting
@@ -101,9 +101,9 @@ class TrainingModule(lightning.LightningModule):
         """Let weights change that do so once per epoch."""
         self.weighting.end_epoch()
 
-    def validation_step(self, batch: Batch, index: int) -> None:
+    def validation_step(self, batch: Batch | ScoredBatch, index: int) -> None:
         """Count a batch."""
-        self.evaluator.update(self.network(self._formatted(batch).images).predictions, batch)
+        self.evaluator.update(self.network(self._in_format(batch.images)).predictions, batch)
 
     def on_validation_epoch_end(self) -> None:
         """Score what was counted."""
@@ -123,7 +123,9 @@ class TrainingModule(lightning.LightningModule):
         self._rates = [float(group["lr"]) for group in optimizer.param_groups]
         return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, schedules)}
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(
+        self, batch: Batch | ScoredBatch, device: torch.device, dataloader_idx: int
+    ) -> Batch | ScoredBatch:
         """Move a batch without waiting for it."""
         return batch.to(device, non_blocking=True)
 
@@ -148,8 +150,10 @@ class TrainingModule(lightning.LightningModule):
     def _formatted(self, batch: Batch) -> Batch:
         if not self.settings.channels_last:
             return batch
-        images = batch.images.contiguous(memory_format=torch.channels_last)
-        return Batch(batch.keys, images, batch.targets, batch.valid)
+        return Batch(batch.keys, self._in_format(batch.images), batch.targets, batch.valid)
+
+    def _in_format(self, images: Tensor) -> Tensor:
+        return images.contiguous(memory_format=torch.channels_last) if self.settings.channels_last else images
 
 
 def schedule(settings: TrainingSettings, halve_every: int | None) -> Callable[[int], float]:

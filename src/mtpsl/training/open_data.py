@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from mtpsl.data import DATASETS
 from mtpsl.data.base import LabelledDataset
 from mtpsl.data.layouts import open_layout, recognize, splits_of
+from mtpsl.data.merged import MergedDataset
+from mtpsl.data.own_size import OwnSizeLabels
 from mtpsl.data.scenes import ALL_TASKS, ScenesDataset
 from mtpsl.data.split_names import find_split
 from mtpsl.errors import UserError
@@ -56,6 +59,23 @@ def open_split(settings: DataSettings, split: str, tasks: list[str] | None) -> L
             f"--data.classes {segmentation.num_classes}" + ", or convert the set again" * (name == "packed")
         )
     return dataset
+
+
+def open_scored(settings: DataSettings, split: str, tasks: list[str] | None) -> LabelledDataset:
+    """One split to compute scores on: with `data.score_size own`, labels keep the size at which they are stored.
+
+    Raises:
+        UserError: as `open_split`; or what is stored has no size of its own.
+    """
+    sized = open_split(settings, split, tasks)
+    if settings.score_size == "input":
+        return sized
+    if isinstance(sized, ScenesDataset | MergedDataset):
+        raise UserError(
+            f"data.score_size own: {sized.name} has images of one size only: score them at it with --data.score_size "
+            "input"
+        )
+    return OwnSizeLabels(sized, open_split(replace(settings, size=None, score_size="input"), split, tasks))
 
 
 def usual_classes(layout: str) -> int | None:

@@ -127,7 +127,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     except SystemExit as error:  # Lightning's answer to Ctrl-C
         raise UserError(f"interrupted: `mtpsl train --resume {out}` continues after the last complete epoch") from error
     if trainer.is_global_zero and config.training.sheets:
-        shown = dataclasses.replace(data, validation=data.validation.spread(config.training.sheets))
+        shown = dataclasses.replace(data, validation=data.validation.at_image_size().spread(config.training.sheets))
         loader = Loaders(config, shown).validation_loader(0, 1)
         draw_pictures(network, objective, data.tasks, loader, folder.path / "pictures", config.training.sheets)
     return module.scores or folder.read_scores()

@@ -22,7 +22,7 @@ from mtpsl.files import write_text
 from mtpsl.tasks import Task, describe_task, make_task
 from mtpsl.training.assemble import image_size
 from mtpsl.training.load import TrainedRun
-from mtpsl.training.open_data import check_same_tasks, open_split
+from mtpsl.training.open_data import check_same_tasks, open_scored
 from mtpsl.training.settings import DataSettings
 from mtpsl.visualization.sheets import save_sheets
 
@@ -72,7 +72,7 @@ def scoring_data(run: TrainedRun, root: str | None = None, split: str | None = N
     if root is not None:
         settings = dataclasses.replace(settings, root=str(Path(root).resolve()))
     split = split or settings.val_split
-    source = open_split(settings, split, [task.name for task in run.tasks])
+    source = open_scored(settings, split, [task.name for task in run.tasks])
     check_same_tasks(run.tasks, source.tasks, settings.root)
     dataset = PartialDataset(source, source.available, cache=False)
     same = own is None or settings.root is None or Path(own).resolve() == Path(settings.root).resolve()
@@ -117,7 +117,7 @@ def score_run(
         data.split,
         {
             "checkpoint": (written.st_mtime_ns, written.st_size),
-            "data": (settings.name, settings.root, len(dataset), size),
+            "data": (settings.name, settings.root, len(dataset), size, settings.score_size),
             "files": [
                 provenance(root, settings.name, {"description": settings.description}).fingerprint
                 for root in getattr(dataset.dataset, "roots", [])
@@ -146,7 +146,11 @@ def draw_scored(run: TrainedRun, data: ScoringData, count: int, batch_size: int)
     """Draw so many images, at even distances, and return the folder of the sheets."""
     out = run.folder.path / "pictures" / data.sheets
     save_sheets(
-        run.network, run.tasks, images(data.dataset.spread(count), run.tasks, data, batch_size), out, limit=count
+        run.network,
+        run.tasks,
+        images(data.dataset.at_image_size().spread(count), run.tasks, data, batch_size),
+        out,
+        limit=count,
     )
     return out
 

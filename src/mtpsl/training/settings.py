@@ -27,6 +27,8 @@ class DataSettings:
         classes: number of segmentation classes, for layouts that offer several.
         label_cache: folder that keeps labels computed from .mat files; by default one in `root` (`pascal` only).
         size: height and width to resize to; by default the images' own.
+        score_size: size at which scores are computed: `input`, that of the images that the network sees, or `own`, that
+            at which labels are stored, to which predictions are resized (published for PASCAL). Belongs to `size`.
         regime: which of the labels that exist may be used: `full` all, `one` one per image, `random` 1 to K-1 per
             image, `ratio` one per image in unequal shares, `semi` all labels of some images and none of the others,
             `file` those that a file lists.
@@ -72,6 +74,7 @@ class DataSettings:
     classes: int | None = None
     label_cache: str | None = None
     size: tuple[int, int] | None = None
+    score_size: Literal["input", "own"] = "input"
     regime: Literal["full", "one", "random", "ratio", "semi", "file"] = "full"
     ratio: list[float] | None = None
     share: float | None = None
@@ -117,17 +120,23 @@ class DataSettings:
                     f"data.{name} belongs to data.name scenes, not to {self.name}: choose that data set, or switch the "
                     f"option off with --data.{name} {default}"
                 )
+        if self.score_size == "own" and self.size is None:
+            raise ValueError(
+                "data.score_size own belongs to a data.size: without one, images keep their own size, and scores are "
+                "computed at it"
+            )
         if self.share is not None and not 0 < self.share < 1:
             raise ValueError(f"data.share should lie between 0 and 1 (neither of them), as 0.333, not {self.share}")
 
     def table_name(self, name: str) -> str:
-        """The data set's name with what makes its numbers others: the choice of classes, and fewer images.
+        """The data set's name with what makes its numbers others: the choice of classes, fewer images, own sizes.
 
         >>> DataSettings(classes=40, limit=180).table_name("nyuv2")
         'nyuv2, 40 classes, 180 training images'
         """
         classes = "" if self.classes is None else f", {self.classes} classes"
-        return f"{name}{classes}" + ("" if self.limit is None else f", {self.limit} training images")
+        own = ", scored at own size" if self.score_size == "own" else ""
+        return f"{name}{classes}{own}" + ("" if self.limit is None else f", {self.limit} training images")
 
     @property
     def regime_name(self) -> str:
@@ -166,7 +175,11 @@ class TrainingSettings:
         flip: mirror half of the images.
         rotation: turn images about their centre by up to this many degrees to either side (PASCAL: 20).
         rescale: smallest and largest magnification about the centre, drawn anew for each image; below 1 leaves a black
-            border without labels (PASCAL: 0.75,1.25).
+            border (PASCAL: 0.75,1.25).
+        rescale_draw: how a magnification is drawn between the two of `rescale`: evenly on a logarithmic scale (`log`),
+            or evenly (`uniform`, published for PASCAL).
+        border: what `rotation` and `rescale` let in from outside of an image has no label (`unlabelled`), or the label
+            0 of tasks with classes or boundaries (`zero`, published for PASCAL, where 0 is the background).
         seed: seed of weights, order of images, augmentation and label regime.
         precision: `32` or `bf16-mixed`.
         channels_last: memory layout that speeds convolutions up, above all with bf16.
@@ -191,6 +204,8 @@ class TrainingSettings:
     flip: bool = True
     rotation: float = 0.0
     rescale: tuple[float, float] | None = None
+    rescale_draw: Literal["log", "uniform"] = "log"
+    border: Literal["unlabelled", "zero"] = "unlabelled"
     seed: int = 0
     precision: Literal["32", "bf16-mixed"] = "32"
     channels_last: bool = False
@@ -203,6 +218,12 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "validate_every", "devices"):
             check_at_least_one(**{f"training.{name}": getattr(self, name)})
+        if self.rescale_draw != "log" and self.rescale is None:
+            raise ValueError(f"training.rescale_draw {self.rescale_draw} belongs to training.rescale: give both")
+        if self.border != "unlabelled" and self.rescale is None and not self.rotation:
+            raise ValueError(
+                f"training.border {self.border} belongs to training.rotation or training.rescale, which let a border in"
+            )
         for name in ("weight_decay", "sheets"):
             check_not_negative(**{f"training.{name}": getattr(self, name)})
         for name in ("lr", "clip"):

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from builders import LABELS, batch, tasks
-from mtpsl.data.rotate import Rotation
+from mtpsl.data.rotate import Border, Draw, Rotation
 from mtpsl.structures import Batch
-from mtpsl.tasks import Depth, Normals, Segmentation
+from mtpsl.tasks import Depth, Edges, Normals, Segmentation, Task
+
+BORDERS: tuple[Border, Border] = ("unlabelled", "zero")
 
 QUARTER = torch.tensor([math.pi / 2])
 ONE = torch.ones(1)
@@ -75,6 +77,46 @@ def test_what_comes_from_outside_has_no_label() -> None:
     expected[2:6, 2:6] = True
     assert torch.equal(out.valid["segmentation"][0], expected)
     assert torch.equal(out.images[0, 0] > 0.5, expected)
+
+
+def test_what_comes_from_outside_can_be_background_where_an_image_has_a_label() -> None:
+    some: list[Task] = [Segmentation(num_classes=2), Edges(), Depth(), Normals()]
+    count, shape = 2, (2, 8, 8)
+    labels, valid = torch.ones(shape, dtype=torch.long), torch.ones(shape, dtype=torch.bool)
+    valid[0, 2:5, 2:5] = False  # a hole stays one
+    valid[1] = False  # an image without labels stays one
+    targets = {
+        "segmentation": labels,
+        "edges": labels[:, None].float(),
+        "depth": labels[:, None].float(),
+        "normals": torch.tensor([0.0, 0.0, 1.0]).view(1, 3, 1, 1).expand(count, 3, 8, 8),
+    }
+    seen = Batch(("a", "b"), torch.ones(count, 3, 8, 8), targets, dict.fromkeys(targets, valid))
+    half = torch.full((count,), 0.5)
+    plain, zero = (Rotation(some, border=border).turned(seen, torch.zeros(count), half) for border in BORDERS)
+    inside = torch.zeros(8, 8, dtype=torch.bool)
+    inside[2:6, 2:6] = True
+    for name in ("segmentation", "edges"):
+        assert torch.equal(zero.valid[name][0], plain.valid[name][0] | ~inside)
+        assert torch.equal(zero.targets[name].reshape(shape)[0].bool(), inside)
+        assert not zero.valid[name][0][inside].all()
+    for name in ("depth", "normals"):
+        assert torch.equal(zero.valid[name], plain.valid[name])
+    assert not any(mask[1].any() for mask in zero.valid.values())
+    assert torch.equal(zero.images, plain.images)
+
+
+@pytest.mark.parametrize(("draw", "middle"), [("log", 1.0), ("uniform", 2.125)])
+def test_magnifications_are_drawn_evenly_on_the_scale_asked_for(draw: Draw, middle: float) -> None:
+    count = 1000
+    valid = {"depth": torch.ones(count, 3, 3, dtype=torch.bool)}
+    keys = tuple(map(str, range(count)))
+    seen = Batch(keys, torch.zeros(count, 3, 3, 3), {"depth": torch.ones(count, 1, 3, 3)}, valid)
+    turn = Rotation([Depth()], degrees=0, scales=(0.25, 4.0), draw=draw)
+    scale = 1 / turn(seen, torch.Generator().manual_seed(1)).targets["depth"][:, 0, 1, 1]
+    assert scale.median().item() == pytest.approx(middle, rel=0.1)
+    assert 0.25 <= scale.min() < 0.3
+    assert 3.9 < scale.max() <= 4.0001
 
 
 @pytest.mark.parametrize("kind", LABELS)

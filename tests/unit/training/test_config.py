@@ -43,6 +43,19 @@ def test_an_unknown_option_is_answered_with_the_one_that_was_meant(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--training.rescale_draw", "uniform"], "training.rescale_draw uniform belongs to training.rescale"),
+        (["--training.border", "zero"], "training.border zero belongs to training.rotation or training.rescale"),
+        (["--data.score_size", "own"], "data.score_size own belongs to a data.size"),
+    ],
+)
+def test_an_option_without_what_it_acts_on_is_refused(arguments: list[str], message: str):
+    with pytest.raises(UserError, match=message):
+        parse_config(arguments, {})
+
+
+@pytest.mark.parametrize(
     ("words", "meant"),
     [
         (["train", "demo", "--output", "run"], "--out"),

@@ -64,7 +64,8 @@ def _no_data(monkeypatch: pytest.MonkeyPatch) -> None:
 
     masks: dict[str, Tensor] = {}
     draw = assemble.regime_labels
-    monkeypatch.setattr(assemble, "open_split", opened)
+    for name in ("open_split", "open_scored"):
+        monkeypatch.setattr(assemble, name, opened)
     monkeypatch.setattr(assemble, "regime_labels", drawn)
 
 
