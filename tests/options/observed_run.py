@@ -35,6 +35,7 @@ class Watch(Callback):
         self.gradients: list[float] = []
         self.validated: list[int] = []
         self.start = 0.0
+        self.optimizer = ""
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         pl_module.network.register_forward_pre_hook(self.seen)
@@ -43,6 +44,7 @@ class Watch(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self.start = float(torch.stack([p.detach().double().abs().sum() for p in pl_module.parameters()]).sum())
+        self.optimizer = type(trainer.optimizers[0]).__name__
         trainer.optimizers[0].register_step_post_hook(self.stepped)
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -91,6 +93,7 @@ def observe_run(words: Sequence[str], out: Path) -> dict[str, Any]:
         "order": watch.batches[0],
         "images": watch.images[: len(watch.batches[0])],
         "start": watch.start,
+        "optimizer": watch.optimizer,
         "rates": watch.rates,
         "decay": watch.decays[0],
         "gradient": watch.gradients[0],
@@ -101,5 +104,6 @@ def observe_run(words: Sequence[str], out: Path) -> dict[str, Any]:
         "precision": watch.precisions,
         "compiled": compiled,
         "hardware": hardware,
+        "averaged": "current_model_state" in torch.load(out / "checkpoints" / "last.ckpt", weights_only=True),
         "sheets": len([*out.glob("pictures/sheets/*.png")]),
     }

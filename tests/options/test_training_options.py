@@ -16,9 +16,14 @@ LINES = {
     "epochs": Line("3", {"epochs", "rates", "steps", "progress", "validated"}),
     "batch_size": Line("4", {"order", "images", "gradient", "rates", "steps", "progress"}),
     "drop_last": Line("false", {"order", "images", "rates", "steps", "progress"}, beside="--training.batch_size 3"),
+    "optimizer": Line("adamw", {"optimizer", "rates", "decay"}),  # norms and biases are a group of their own
     "lr": Line("0.01", {"rates"}),
+    "encoder_lr_factor": Line("0.5", {"rates", "decay"}),  # the encoder is a group of its own
+    "freeze_encoder": Line("true", {"gradient"}),
     "weight_decay": Line("0.1", {"decay"}),
     "schedule": Line("constant", {"rates"}),
+    "warmup": Line("0.5", {"rates"}),
+    "ema": Line("0.5", {"averaged"}),
     "clip": Line("0.01", {"gradient"}),
     "accumulate": Line("2", {"gradient", "rates", "steps"}),
     "validate_every": Line("1", {"validated"}),
@@ -28,6 +33,7 @@ LINES = {
     "rescale": Line("[0.75,1.25]", AUGMENTED),
     "rescale_draw": Line("uniform", AUGMENTED, beside="--training.rescale [0.5,2]"),
     "border": Line("zero", {"gradient"}, beside="--training.rescale [0.5,0.6]"),
+    "photometric": Line("0.5", AUGMENTED),
     "seed": Line("1", {"order", "start", *AUGMENTED}),
     "precision": Line("bf16-mixed", {"precision", "gradient"}),
     "channels_last": Line("true", {"format", "gradient"}),  # rounded otherwise; norms of few pixels enlarge it

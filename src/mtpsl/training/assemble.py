@@ -14,6 +14,7 @@ from mtpsl.data.augment import Augmentation
 from mtpsl.data.base import LabelledDataset
 from mtpsl.data.labels import WITH_UNLABELLED, check_ratio, label_mask, validate_for_training
 from mtpsl.data.partial import PartialDataset
+from mtpsl.data.photometric import PhotometricAugmentation
 from mtpsl.data.rotate import Rotation
 from mtpsl.data.sizes import check_sizes
 from mtpsl.data.splits import read_split
@@ -192,6 +193,8 @@ def build_augmentation(config: RunConfig, tasks: list[Task]) -> Callable[[Batch]
             steps.append(Augmentation(tasks, scales=settings.scales, flip=settings.flip))
     except ValueError as error:
         raise UserError(f"training.scales: {error}") from error
+    if settings.photometric:
+        steps.append(PhotometricAugmentation(settings.photometric))
     return (lambda batch: reduce(lambda seen, step: step(seen), steps, batch)) if steps else None
 
 

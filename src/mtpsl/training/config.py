@@ -164,8 +164,10 @@ def overlaid(stored: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
         if not isinstance(before, Mapping) or not isinstance(value, Mapping):
             result[key] = value
             continue
-        if key in CHOICES and value.get("name") in CHOICES[key][0]:
-            known = {"name", *option_names(CHOICES[key][0][value["name"]], key)}
+        name = str(value.get("name"))
+        name = ALIASES.get(name, name)
+        if key in CHOICES and name in CHOICES[key][0]:
+            known = {"name", *option_names(CHOICES[key][0][name], key)}
             before = {name: x for name, x in before.items() if name in known}
         result[key] = {**before, **value}
     return result

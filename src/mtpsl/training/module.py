@@ -16,6 +16,7 @@ from mtpsl.networks.network import MultiTaskNetwork
 from mtpsl.objectives import Objective
 from mtpsl.structures import Batch, Losses, ScoredBatch
 from mtpsl.tasks import Task
+from mtpsl.training.optimizer import apply_rates, changes_each_step, encoder_of, make_optimizer
 from mtpsl.training.settings import TrainingSettings
 from mtpsl.weighting import LossWeighting, Uniform, Weighting
 
@@ -41,9 +42,12 @@ class TrainingModule(lightning.LightningModule):
         self.tasks, self.augmentation = list(tasks), augmentation
         self.weighting = weighting or Uniform([task.name for task in tasks])
         self._step: tuple[Losses, Batch] | None = None
-        self._rates: list[float] = []
+        self._wanted: list[tuple[float, float]] = []
         self.evaluator = Evaluator(tasks)
         self.scores: Scores | None = None
+        self._epochs_done = 0.0
+        if settings.freeze_encoder:
+            encoder_of(network).requires_grad_(False)
         if settings.channels_last:
             self.network.to(memory_format=torch.channels_last)
 
@@ -52,12 +56,17 @@ class TrainingModule(lightning.LightningModule):
         optimizer, scheduler = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
         assert isinstance(optimizer, torch.optim.Optimizer)
         assert isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR)
-        apply_rates(optimizer, scheduler, self._rates, self.settings.weight_decay)
+        self._epochs_done = float(self.current_epoch)
+        if not changes_each_step(self.settings):
+            scheduler.last_epoch = self.current_epoch  # it counted steps if the schedule was another
+        apply_rates(optimizer, scheduler, self._wanted)
 
     def on_train_epoch_start(self) -> None:
         """Seed this epoch; forget the scores of the last."""
         torch.manual_seed(epoch_seed(self.settings.seed, self.current_epoch, self.global_rank))
         self.scores = None
+        if self.settings.freeze_encoder:
+            encoder_of(self.network).eval()  # its norms were switched to training with the rest
         if self.current_epoch + 1 == self.settings.epochs:  # the last epoch is validated, whatever validate_every says
             self.trainer.check_val_every_n_epoch = 1
 
@@ -73,6 +82,7 @@ class TrainingModule(lightning.LightningModule):
         """What to minimize on an augmented batch."""
         batches = float(self.trainer.num_training_batches)
         self.objective.set_progress((self.current_epoch + index / batches) / self.settings.epochs)
+        self._epochs_done = self.current_epoch + (index + 1) / batches
         if self.augmentation is not None:
             batch = self.augmentation(batch)
         losses = self.objective(self.network, self._formatted(batch))
@@ -114,14 +124,12 @@ class TrainingModule(lightning.LightningModule):
             self.log_dict({name: torch.tensor(value, dtype=torch.float32) for name, value in flat.items()})
 
     def configure_optimizers(self) -> Any:
-        """Adam with a schedule per epoch; an objective's groups may have their own."""
-        settings = self.settings
-        groups: list[dict[str, Any]] = [{"params": list(self.network.parameters()), "lr": settings.lr}]
-        groups += [*self.objective.parameter_groups(settings.lr), *self.weighting.parameter_groups(settings.lr)]
-        schedules = [schedule(settings, group.pop("halve_every", None)) for group in groups]
-        optimizer = torch.optim.Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay)
-        self._rates = [float(group["lr"]) for group in optimizer.param_groups]
-        return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, schedules)}
+        """The optimizer and the schedule of its rates; an objective's groups may have their own."""
+        settings, network = self.settings, self.network
+        others = [*self.objective.parameter_groups(settings.lr), *self.weighting.parameter_groups(settings.lr)]
+        optimizer, scheduler, interval = make_optimizer(settings, network, others, lambda: self._epochs_done)
+        self._wanted = [(float(group["initial_lr"]), group["weight_decay"]) for group in optimizer.param_groups]
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": interval}}
 
     def transfer_batch_to_device(
         self, batch: Batch | ScoredBatch, device: torch.device, dataloader_idx: int
@@ -154,28 +162,6 @@ class TrainingModule(lightning.LightningModule):
 
     def _in_format(self, images: Tensor) -> Tensor:
         return images.contiguous(memory_format=torch.channels_last) if self.settings.channels_last else images
-
-
-def schedule(settings: TrainingSettings, halve_every: int | None) -> Callable[[int], float]:
-    """The factor on a group's learning rate: the run's, or halved after every so many epochs.
-
-    A plain function, because a scheduler writes the attributes of any other callable into the checkpoint.
-    """
-    return lambda epoch: 0.5 ** (epoch // halve_every) if halve_every else settings.factor(epoch)
-
-
-def apply_rates(
-    optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.LambdaLR,
-    rates: Sequence[float],
-    weight_decay: float,
-) -> None:
-    """Replace the learning rates, of which there is one per group, and the weight decay that a checkpoint restored."""
-    scheduler.base_lrs = list(rates)
-    for group, rate, factor in zip(optimizer.param_groups, rates, scheduler.lr_lambdas, strict=True):
-        group["initial_lr"], group["weight_decay"] = rate, weight_decay
-        group["lr"] = rate * factor(scheduler.last_epoch)
-    scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
 
 
 def epoch_seed(seed: int, epoch: int, rank: int) -> int:

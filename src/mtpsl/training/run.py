@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
@@ -36,6 +37,7 @@ from mtpsl.training.loaders import Loaders
 from mtpsl.training.memory import keep_freed_memory
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.pictures import draw_pictures
+from mtpsl.training.precision import with_precision
 from mtpsl.training.trainer import make_trainer
 
 __all__ = ["TrainedRun", "load_run", "train"]
@@ -59,6 +61,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
     if main and not resume:
         folder.check_new()
+    config = with_precision(config, folder)
     checkpoint = folder.checkpoint if resume and folder.checkpoint.exists() else None
     stored = folder.load_checkpoint() if checkpoint else {}
     changed = changed_options(out, config, stored) if checkpoint else {}
@@ -105,7 +108,8 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
         ),
     )
     loaders, last = Loaders(config, data), LastCheckpoint(folder, record(config, data))
-    callbacks = [history, last, *([ExpectedTime()] if progress else [])]
+    average = [] if config.training.ema is None else [EMAWeightAveraging(decay=config.training.ema)]
+    callbacks = [history, *average, last, *([ExpectedTime()] if progress else [])]
     trainer = make_trainer(config, folder, callbacks, progress, varies=loaders.varies)
     if main and not resume:
         folder.check_new()

@@ -164,10 +164,17 @@ class TrainingSettings:
         epochs: passes over the training images.
         batch_size: images per step and process.
         drop_last: leave out the last batch of an epoch where fewer images are left for it.
-        lr: learning rate of Adam.
-        weight_decay: L2 penalty of Adam.
+        optimizer: `adam` (published) or `adamw`, whose decay leaves out biases and norms.
+        lr: learning rate.
+        encoder_lr_factor: the encoder's rate, relative to `lr`; a pretrained one wants a smaller rate.
+        freeze_encoder: leave the encoder's weights and norms as they are.
+        weight_decay: L2 penalty of Adam, decay of AdamW.
         schedule: `step` halves the rate after half of the epochs (published for NYU-v2 and Cityscapes), `poly` lowers
-            it to zero with power 0.9 (published for PASCAL), `constant` keeps it.
+            it to zero with power 0.9 (published for PASCAL), `cosine` lowers it to zero at every step, `constant`
+            keeps it.
+        warmup: share of the training over which the rate rises from 0, step by step.
+        ema: decay of an average of the weights over the steps, such as 0.99, which is validated and kept in place of
+            the last weights.
         clip: largest gradient norm; larger gradients are scaled down to it.
         accumulate: sum gradients over this many batches before a step.
         validate_every: epochs between validations; the last epoch is always validated.
@@ -180,8 +187,10 @@ class TrainingSettings:
             or evenly (`uniform`, published for PASCAL).
         border: what `rotation` and `rescale` let in from outside of an image has no label (`unlabelled`), or the label
             0 of tasks with classes or boundaries (`zero`, published for PASCAL, where 0 is the background).
+        photometric: how strongly brightness, contrast and saturation change at random, from 0 to 1; 0 for none.
         seed: seed of weights, order of images, augmentation and label regime.
-        precision: `32` or `bf16-mixed`.
+        precision: `32`, `bf16-mixed`, or `auto`: bf16 with channels_last where this machine's processor or GPU is
+            quicker at it, which is measured at the start.
         channels_last: memory layout that speeds convolutions up, above all with bf16.
         compile: compile the network with torch.compile.
         accelerator: `auto`, `cpu` or `gpu`.
@@ -194,9 +203,14 @@ class TrainingSettings:
     epochs: int = 200
     batch_size: int = 8
     drop_last: bool = True
+    optimizer: Literal["adam", "adamw"] = "adam"
     lr: float = 1e-4
+    encoder_lr_factor: float = 1.0
+    freeze_encoder: bool = False
     weight_decay: float = 0.0
-    schedule: Literal["step", "poly", "constant"] = "step"
+    schedule: Literal["step", "poly", "cosine", "constant"] = "step"
+    warmup: float = 0.0
+    ema: float | None = None
     clip: float | None = None
     accumulate: int = 1
     validate_every: int = 10
@@ -206,8 +220,9 @@ class TrainingSettings:
     rescale: tuple[float, float] | None = None
     rescale_draw: Literal["log", "uniform"] = "log"
     border: Literal["unlabelled", "zero"] = "unlabelled"
+    photometric: float = 0.0
     seed: int = 0
-    precision: Literal["32", "bf16-mixed"] = "32"
+    precision: Literal["32", "bf16-mixed", "auto"] = "32"
     channels_last: bool = False
     compile: bool = False
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
@@ -226,7 +241,7 @@ class TrainingSettings:
             )
         for name in ("weight_decay", "sheets"):
             check_not_negative(**{f"training.{name}": getattr(self, name)})
-        for name in ("lr", "clip"):
+        for name in ("lr", "clip", "encoder_lr_factor"):
             check_positive(**{f"training.{name}": getattr(self, name)})
         if not self.scales or not all(1 <= scale < math.inf for scale in self.scales):
             found = ",".join(f"{scale:g}" for scale in self.scales)
@@ -238,14 +253,15 @@ class TrainingSettings:
             raise ValueError(
                 f"training.rescale should be a smallest and a largest positive number, as 0.75,1.25, not {found}"
             )
+        for name in ("warmup", "ema"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < 1:
+                raise ValueError(f"training.{name} should lie between 0 and 1, not {value}")
+        if not 0 <= self.photometric <= 1:
+            raise ValueError(f"training.photometric should lie between 0 and 1, not {self.photometric}")
+        if self.freeze_encoder and self.encoder_lr_factor != 1:
+            raise ValueError("training.freeze_encoder leaves training.encoder_lr_factor without effect: use one")
         check_seed("training.seed", self.seed)
-
-    def factor(self, epoch: int) -> float:
-        """The learning rate at an epoch, relative to `lr`."""
-        share = epoch / self.epochs
-        if self.schedule == "poly":
-            return float(max(0.0, 1 - share) ** 0.9)
-        return 0.5 if self.schedule == "step" and share >= 0.5 else 1.0
 
 
 def check_seed(name: str, seed: int) -> None:

@@ -42,7 +42,7 @@ def lightning_trainer(
         accelerator=training.accelerator,
         devices=training.devices,
         strategy="ddp_find_unused_parameters_true" if training.devices > 1 else "auto",
-        precision="32-true" if training.precision == "32" else training.precision,
+        precision="bf16-mixed" if training.precision == "bf16-mixed" else "32-true",
         max_epochs=training.epochs,
         reload_dataloaders_every_n_epochs=int(varies),  # else Lightning keeps the first epoch's number of batches
         check_val_every_n_epoch=training.validate_every,
