@@ -11,6 +11,7 @@ from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 from mtpsl.errors import UserError
+from mtpsl.networks.encoders.hub import hub_model
 from mtpsl.networks.encoders.packages import packaged_weights
 from mtpsl.networks.encoders.weights import load_encoder, read_weights
 
@@ -48,13 +49,7 @@ class TimmEncoder(nn.Module):
         check_name(name)
         self.model, options = feature_model(name, output_stride)
         if weights == "hub":
-            try:
-                self.model = timm.create_model(name, **options, pretrained=True)
-            except Exception as error:  # the hub client raises a dozen kinds of network errors
-                raise UserError(
-                    f"weights of encoder {name!r} cannot be had ({first_line(error)}): go online once, name a file of "
-                    "them with --network.weights FILE, or start from scratch with --network.weights none"
-                ) from error
+            self.model = hub_model(name, options)
         elif weights == "package":
             load_encoder(self.model, packaged_weights(name), name, "network.weights package")
         elif weights != "none":
