@@ -36,10 +36,11 @@ def main(steps: int = 20) -> float:
     loader = DataLoader(data, batch_size=4, shuffle=True, collate_fn=lambda samples: Batch.collate(samples, specs))
 
     network = Tiny({task.name: task.out_channels for task in tasks})
-    objective = CrossTaskConsistency(tasks, network, weight=1.0, mapping_width=0.25)  # owns its mapping network
+    objective = CrossTaskConsistency(tasks, network, ramp=0.5, mapping_width=0.25)  # owns its mapping network
     augment = Augmentation(tasks)
     optimizer = torch.optim.Adam([*network.parameters(), *objective.parameters()], lr=1e-3)
     for step in range(steps):
+        objective.set_progress(step / steps)  # for what changes over the training: here the weight rises
         losses = objective(network, augment(next(iter(loader))))
         optimizer.zero_grad()
         losses.total().backward()

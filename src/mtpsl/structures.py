@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -49,7 +49,8 @@ class Sample:
 class Batch:
     """Images with one entry per task of the run, valid nowhere where an image has no label.
 
-    `targets[task]` has shape (b, h, w) for an index map and (b, c, h, w) otherwise.
+    `targets[task]` has shape (b, h, w) for an index map and (b, c, h, w) otherwise. `annotated` says which images had a
+    label of a task before they were cropped; without it, those that have one.
 
     Raises:
         ValueError: an entry has another size, type or set of tasks than the rest.
@@ -59,6 +60,7 @@ class Batch:
     images: Float[Tensor, "b 3 h w"]
     targets: dict[str, Tensor]
     valid: dict[str, Bool[Tensor, "b h w"]]
+    annotated: dict[str, Bool[Tensor, " b"]] | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.shape[1] != 3:
@@ -87,6 +89,14 @@ class Batch:
         """Which images have at least one valid pixel of `task`."""
         return self.valid[task].flatten(1).any(1)
 
+    def unlabelled(self, task: str) -> Bool[Tensor, " b"]:
+        """Which images have no label of `task`: not those that a crop has left without a valid pixel of it."""
+        return ~(self.labelled(task) if self.annotated is None else self.annotated[task])
+
+    def labels(self) -> dict[str, Bool[Tensor, " b"]]:
+        """Which images had a label of each task before they were cropped, to be handed on with a crop."""
+        return {name: self.labelled(name) for name in self.valid} if self.annotated is None else self.annotated
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch with its tensors on `device`."""
         return Batch(
@@ -94,6 +104,7 @@ class Batch:
             self.images.to(device, non_blocking=non_blocking),
             {name: x.to(device, non_blocking=non_blocking) for name, x in self.targets.items()},
             {name: x.to(device, non_blocking=non_blocking) for name, x in self.valid.items()},
+            moved(self.annotated, lambda x: x.to(device, non_blocking=non_blocking)),
         )
 
     def pin_memory(self) -> Batch:
@@ -103,6 +114,7 @@ class Batch:
             self.images.pin_memory(),
             {name: x.pin_memory() for name, x in self.targets.items()},
             {name: x.pin_memory() for name, x in self.valid.items()},
+            moved(self.annotated, lambda x: x.pin_memory()),
         )
 
     @classmethod
@@ -208,6 +220,11 @@ class Score:
     value: float
     unit: str
     higher_is_better: bool
+
+
+def moved(tensors: dict[str, Tensor] | None, move: Callable[[Tensor], Tensor]) -> dict[str, Tensor] | None:
+    """Tensors by name after a move, where there are any."""
+    return None if tensors is None else {name: move(x) for name, x in tensors.items()}
 
 
 def masked_mean(x: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, " b"]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from builders import batch, tasks
-from mtpsl.objectives import Supervised
+from mtpsl.objectives import CrossTaskConsistency, Supervised
 from mtpsl.structures import Batch, Output
 from mtpsl.weighting import WEIGHTINGS, GradientWeighting
 
@@ -58,8 +58,33 @@ def train(name: str, rows: slice) -> list[Tensor]:
     return [x.detach().clone() for x in [*network.parameters(), *weighting.state_dict().values()]]
 
 
+class Featured(Tiny):
+    """The same for objectives that need features; heads of depth and normals, which draw nothing."""
+
+    stride, feature_channels = 1, 8
+
+    def forward(self, images: Tensor) -> Output:
+        x = self.body(images)
+        return Output({name: head(x) for name, head in self.heads.items() if name != "segmentation"}, [x])
+
+
+def sums(rows: slice) -> dict[str, Tensor]:
+    """What an objective measured of images with different labels in both processes."""
+    torch.manual_seed(0)
+    network = Featured()
+    objective = CrossTaskConsistency(tasks()[1:], network, views=1, balance=True, mapping_width=0.01)
+    data = part(batch([("depth",), ("depth",), ("normals",), ("normals",)], (8, 16)), rows)
+    two = [task.name for task in objective.tasks]
+    data = Batch(data.keys, data.images, {n: data.targets[n] for n in two}, {n: data.valid[n] for n in two})
+    objective(network, data).total().backward()
+    objective.end_epoch()
+    assert objective.balance is not None
+    return {"factors": objective.balance.factors(), "gain": objective.relations.gain(), **objective.state_dict()}
+
+
 def process(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     torch.save({name: train(name, slice(2 * rank, 2 * rank + 2)) for name in CHOSEN}, f"{folder}/{rank}.pt")
+    torch.save(sums(slice(2 * rank, 2 * rank + 2)), f"{folder}/sums{rank}.pt")
     distributed.destroy_process_group()

@@ -93,7 +93,7 @@ class Augmentation:
             reflected = task.mirror(zoomed)
             unchanged = reflected is zoomed
             targets[name] = zoomed if unchanged else torch.where(along(mirrored.bool(), zoomed), reflected, zoomed)
-        return Batch(batch.keys, bilinear(batch.images, rows, columns), targets, valid)
+        return Batch(batch.keys, bilinear(batch.images, rows, columns), targets, valid, batch.labels())
 
     def _draw(
         self, count: int, height: int, width: int, generator: torch.Generator | None

@@ -100,7 +100,7 @@ class Rotation:
                 moved = moved.masked_fill(outside if moved.ndim == 3 else outside[:, None], 0)
                 valid[name] |= outside
             targets[name] = task.rotate(task.zoom(moved, scale), angle)
-        return Batch(batch.keys, bilinear(batch.images, grid), targets, valid)
+        return Batch(batch.keys, bilinear(batch.images, grid), targets, valid, batch.labels())
 
 
 def origin(

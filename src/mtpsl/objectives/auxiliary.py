@@ -50,6 +50,8 @@ class AuxiliaryObjective(Objective):
 
     def current_weight(self) -> float:
         """The weight at this point of the training."""
+        if not self.start and not self.ramp:
+            return self.weight
         if self.progress < self.start:
             return 0.0
         return self.weight * (min(1.0, (self.progress - self.start) / self.ramp) if self.ramp else 1.0)
@@ -61,6 +63,10 @@ class AuxiliaryObjective(Objective):
     def labelled(self, batch: Batch) -> Bool[Tensor, "b k"]:
         """Which tasks each image is labelled for, in the order of `tasks`."""
         return torch.stack([batch.labelled(task.name) for task in self.tasks], 1)
+
+    def unlabelled(self, batch: Batch) -> Bool[Tensor, "b k"]:
+        """Which tasks each image has no label of, not even where it was cropped, in the order of `tasks`."""
+        return torch.stack([batch.unlabelled(task.name) for task in self.tasks], 1)
 
     def divisor(self, parts: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         """How many terms of an image are averaged, at least 1; 1 where they are summed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mtpsl.options import check_share
 from mtpsl.processes import mean_over_processes
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
@@ -37,15 +39,35 @@ class Objective(nn.Module, ABC):
             names = ", ".join(task.name for task in tasks)
             raise ValueError(f"{type(self).__name__} needs {wanted} task{'s' * (least > 1)}, not {len(tasks)}: {names}")
         self.tasks = list(tasks)
-        self.progress = 0.0
+        self._progress: float | None = None
 
     @abstractmethod
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
         """Run the network on the batch and return what to minimize."""
 
     def set_progress(self, progress: float) -> None:
-        """Tell how much of the training is done, from 0 to 1 (for weights that change over it)."""
-        self.progress = progress
+        """Tell how much of the training is done, from 0 to 1 (for weights that change over it); before every step.
+
+        Raises:
+            ValueError: it is no such share.
+        """
+        check_share("the training", progress=progress)
+        self._progress = progress
+
+    @property
+    def progress(self) -> float:
+        """How much of the training is done; who never told gets one warning, since it then stays 0."""
+        if self._progress is None:
+            warnings.warn(
+                f"{type(self).__name__} was never told how much of the training is done and acts as at its start: call "
+                "objective.set_progress(step / steps) before every step",
+                stacklevel=3,
+            )
+            self._progress = 0.0
+        return self._progress
+
+    def end_epoch(self) -> None:
+        """Tell that an epoch is over, in every process, before its checkpoint is written."""
 
     def parameter_groups(self, lr: float) -> Iterable[dict[str, Any]]:
         """Optimizer groups of the objective's own parameters; `halve_every` in a group asks for its own schedule."""

@@ -161,8 +161,10 @@ class CrossTaskConsistency(JointSpace):
         """
         labelled = self.labelled(batch)
         weight = self.current_weight() / labelled_images(labelled)
-        plan, share = self._plan(labelled)
+        plan, share = self._plan(labelled, self.unlabelled(batch))
         if not len(plan):
+            if self.training:
+                self.relations.add(None)
             return self.pair_zeros(features)
         mapped_source, mapped_target = self.map_pairs(predictions, batch, plan)
         reference = features.detach()[on_device(plan.image, features.device)]
@@ -176,14 +178,21 @@ class CrossTaskConsistency(JointSpace):
             )
         return self.pair_sums(plan, weight * distance * on_device(share, features.device))
 
-    def _plan(self, labelled: Tensor) -> tuple[PairPlan, Float[Tensor, " r"]]:
+    def end_epoch(self) -> None:
+        """Let the checkpoint hold what the last step's gradients counted."""
+        if self.balance is not None:
+            self.balance.collect()
+
+    def _plan(self, labelled: Tensor, unlabelled: Tensor) -> tuple[PairPlan, Float[Tensor, " r"]]:
         """The rows to map and what each counts in its image's term: 1/|U| in Eq. 4."""
         undecided = self.pairs == "auto" and self.relations.related is None
-        if undecided and self.training and self.progress >= self.decide_at:
+        if undecided and self.training and (not self.decide_at or self.progress >= self.decide_at):
             self.relations.decide()
         related = self.relations.related if self.pairs == "auto" else None
         # the one host synchronization: which rows there are is control flow
-        plan = plan_pairs(labelled.cpu(), labelled_sources=self.labelled_pairs, related=related)
+        plan = plan_pairs(
+            labelled.cpu(), unlabelled=unlabelled.cpu(), labelled_sources=self.labelled_pairs, related=related
+        )
         share = 1 / plan.sources() if self.reduction == "mean" else torch.ones(len(plan))
         if self.max_pairs is None:
             return plan, share

@@ -61,9 +61,11 @@ class DirectMap(AuxiliaryObjective):
 
     def mapped_losses(self, predictions: Mapping[str, Tensor], batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """The weighted terms of all ordered pairs, zero for a pair that no image of the batch has."""
-        labelled = self.labelled(batch)
-        plan = plan_pairs(labelled.cpu())  # the one host synchronization: which rows there are is control flow
-        share = self.current_weight() * self.share(labelled, (~labelled).sum(1))
+        labelled, unlabelled = self.labelled(batch), self.unlabelled(batch)
+        plan = plan_pairs(
+            labelled.cpu(), unlabelled=unlabelled.cpu()
+        )  # the one host synchronization: which rows there are is control flow
+        share = self.current_weight() * self.share(labelled, unlabelled.sum(1))
         terms = self.pair_zeros(batch.images)
         encoded = {
             s: self.tasks[s].encode_prediction(predictions[self.tasks[s].name]) for s in plan.source.unique().tolist()

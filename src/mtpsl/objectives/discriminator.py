@@ -107,9 +107,11 @@ class DiscriminatorLoss(JointSpace):
 
     def discrimination(self, predictions: Mapping[str, Tensor], batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """The discriminator's losses of all ordered pairs, zero for a pair that no image of the batch has."""
-        labelled = self.labelled(batch)
-        plan = plan_pairs(labelled.cpu())  # the one host synchronization: which rows there are is control flow
-        share = self.share(labelled, (~labelled).sum(1))[on_device(plan.image, labelled.device)]
+        labelled, unlabelled = self.labelled(batch), self.unlabelled(batch)
+        plan = plan_pairs(
+            labelled.cpu(), unlabelled=unlabelled.cpu()
+        )  # the one host synchronization: which rows there are is control flow
+        share = self.share(labelled, unlabelled.sum(1))[on_device(plan.image, labelled.device)]
         if not len(plan) or len(batch) == 1:
             return self.pair_zeros(batch.images)
         factor = self.current_weight() * (-1 if self.adversarial else 1)

@@ -42,18 +42,23 @@ def on_device(numbers: Sequence[int] | Tensor, device: torch.device) -> Tensor:
 
 
 def plan_pairs(
-    labelled: Bool[Tensor, "b k"], *, labelled_sources: bool = False, related: Bool[Tensor, "k k"] | None = None
+    labelled: Bool[Tensor, "b k"],
+    *,
+    unlabelled: Bool[Tensor, "b k"] | None = None,
+    labelled_sources: bool = False,
+    related: Bool[Tensor, "k k"] | None = None,
 ) -> PairPlan:
     """Every (image, source task, labelled target task) with different tasks.
 
     Args:
         labelled: the labels that there are.
+        unlabelled: the sources; by default all without a label (a task whose label a crop missed is neither).
         labelled_sources: take labelled tasks for sources, too, not only unlabelled ones.
         related: the pairs (source, target) to plan; all by default.
     """
     pairs = labelled[:, None, :] & ~torch.eye(labelled.shape[1], dtype=torch.bool)
     if not labelled_sources:
-        pairs = pairs & ~labelled[:, :, None]
+        pairs = pairs & (~labelled if unlabelled is None else unlabelled)[:, :, None]
     if related is not None:
         pairs = pairs & related
     image, source, target = pairs.nonzero(as_tuple=True)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mtpsl.objectives.mapping import cosine_distance
 from mtpsl.objectives.pairs import PairPlan, on_device
-from mtpsl.processes import sum_over_processes
+from mtpsl.processes import several, sum_over_processes
 
 CLEAR = 0.4
 """Gain of the strongest pair from which on gains are compared."""
@@ -42,21 +42,38 @@ class PairRelations(nn.Module):
         #: the pairs that were found related, on the CPU, where pairs are planned; None before `decide`
         self.related: Bool[Tensor, "k k"] | None = None
 
-    @torch.no_grad()
     def update(
         self, plan: PairPlan, source: Float[Tensor, "r d h w"], target: Float[Tensor, "r d h w"], matched: Tensor
     ) -> None:
         """Count a batch: the maps of both sides and their distances, row by row of the plan."""
+        self.add(self.counted(plan, source, target, matched))
+
+    @torch.no_grad()
+    def counted(
+        self, plan: PairPlan, source: Float[Tensor, "r d h w"], target: Float[Tensor, "r d h w"], matched: Tensor
+    ) -> Float[Tensor, "3 k k"] | None:
+        """Of every pair, the sums of both distances and how many they are; None if no two images have a pair."""
         rows, partner = other_images(plan)
         if not len(rows):
-            return
+            return None
         places = (plan.source * len(self.matched) + plan.target)[rows]
-        seen, place, rows, partner = (on_device(x, source.device) for x in (places.unique(), places, rows, partner))
-        mismatched = cosine_distance(source[rows], target[partner])
-        scale = 1 / mismatched.mean().clamp(min=1e-12)  # distances shrink a hundredfold at first: count batches alike
-        for sums, distances in ((self.matched, matched[rows]), (self.mismatched, mismatched)):
-            sums.view(-1)[seen] *= self.decay  # others keep theirs, however long a pair is not seen
-            sums.view(-1).index_add_(0, place, distances.float() * scale)
+        place, rows, partner = (on_device(x, source.device) for x in (places, rows, partner))
+        distances = torch.stack([matched[rows], cosine_distance(source[rows], target[partner])]).float()
+        good = distances.isfinite().all(0)  # one that is not would stay in the sums for good
+        values = torch.where(good, torch.cat([distances, torch.ones_like(distances[:1])]), 0.0)
+        return values.new_zeros(3, self.matched.numel()).index_add(1, place, values).view(3, *self.matched.shape)
+
+    @torch.no_grad()
+    def add(self, counted: Float[Tensor, "3 k k"] | None) -> None:
+        """Add what was counted in every process, so that the sums are the same in all; all have to call it."""
+        if counted is None and not several():
+            return
+        zeros = self.matched.new_zeros(3, *self.matched.shape)
+        matched, mismatched, number = sum_over_processes(zeros if counted is None else counted)
+        # distances shrink a hundredfold at first: count batches alike
+        scale = number.sum() / mismatched.sum().clamp(min=1e-12)
+        for sums, distances in ((self.matched, matched), (self.mismatched, mismatched)):
+            sums.copy_(torch.where(number > 0, self.decay * sums + scale * distances, sums))  # others keep theirs
 
     def gain(self) -> Float[Tensor, "k k"]:
         """1 - d(matched) / d(mismatched), source by row and target by column; NaN where nothing was measured."""
@@ -67,8 +84,7 @@ class PairRelations(nn.Module):
 
         Before that all gains are near zero and their differences noise. A pair that was never measured stays.
         """
-        matched, mismatched = sum_over_processes(torch.stack([self.matched, self.mismatched]))
-        gain = (1 - matched / mismatched).cpu()
+        gain = self.gain().cpu()
         both = torch.fmin(gain, gain.T).fill_diagonal_(torch.nan)
         strongest = both.nan_to_num(nan=0.0).max()
         if strongest >= CLEAR:

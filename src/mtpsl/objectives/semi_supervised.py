@@ -81,7 +81,7 @@ class SemiSupervised(AuxiliaryObjective):
         cropped = self.crop.crop_view(
             Batch(batch.keys, batch.images, soft, dict.fromkeys(soft, everywhere)), seeded(seed)
         )
-        unlabelled = ~self.labelled(batch)
+        unlabelled = self.unlabelled(batch)
         share = self.current_weight() * unlabelled / (self.divisor(unlabelled.sum(1))[:, None] * len(batch))
         terms = {}
         for column, task in enumerate(self.tasks):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import lightning
@@ -109,6 +110,7 @@ class TrainingModule(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Let weights change that do so once per epoch."""
+        self.objective.end_epoch()
         self.weighting.end_epoch()
 
     def validation_step(self, batch: Batch | ScoredBatch, index: int) -> None:
@@ -158,7 +160,7 @@ class TrainingModule(lightning.LightningModule):
     def _formatted(self, batch: Batch) -> Batch:
         if not self.settings.channels_last:
             return batch
-        return Batch(batch.keys, self._in_format(batch.images), batch.targets, batch.valid)
+        return replace(batch, images=self._in_format(batch.images))
 
     def _in_format(self, images: Tensor) -> Tensor:
         return images.contiguous(memory_format=torch.channels_last) if self.settings.channels_last else images

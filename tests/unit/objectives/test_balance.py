@@ -65,3 +65,24 @@ def test_with_balance_the_term_asks_as_much_of_a_prediction_as_the_labels_do() -
     for name in ("segmentation", "depth", "normals"):
         assert sizes[1, name] == pytest.approx(0.5, rel=0.25)
         assert sizes[0, name] != pytest.approx(0.5, rel=0.25)
+
+
+def test_a_gradient_that_is_no_number_does_not_stay() -> None:
+    balance = GradientBalance(["depth"])
+    for slope in (float("nan"), float("inf"), 2.0):
+        prediction = torch.zeros(1, 1, 1, 1, requires_grad=True)
+        watched, scaled = balance.watch({"depth": prediction}), balance.scale({"depth": prediction}, 1.0)
+        (slope * watched["depth"] + 3 * scaled["depth"]).sum().backward()
+    balance.collect()
+    assert balance.supervised[:, 0].tolist() == [4.0, 1.0]
+    assert balance.factors().item() == pytest.approx(2 / 3)
+
+
+def test_the_state_of_an_epochs_end_holds_its_last_step() -> None:
+    torch.manual_seed(0)
+    network = SegNet({task.name: task.out_channels for task in tasks()}, width=0.125)
+    objective = CrossTaskConsistency(tasks(), network, views=1, mapping_width=0.125, balance=True)
+    objective(network, batch([("segmentation",), ("depth",), ("normals",)])).total().backward()
+    assert not objective.state_dict()["balance.other"].any()
+    objective.end_epoch()
+    assert objective.state_dict()["balance.other"].all()

@@ -188,6 +188,7 @@ def test_x_task_learns_mappings_first_and_freezes_them_then() -> None:
 
 def test_the_first_phase_of_x_task_is_plain_training_for_the_network() -> None:
     network, objective = make(XTask)
+    objective.set_progress(0.0)
     losses = objective(network, batch(LABELS["one label each"], SIZE))
     terms = torch.stack([*losses.auxiliary.values()]).sum()
     terms.backward()
@@ -197,6 +198,7 @@ def test_the_first_phase_of_x_task_is_plain_training_for_the_network() -> None:
 
 def test_x_task_goes_on_from_its_state_and_the_progress_alone() -> None:
     network, objective = make(XTask)
+    objective.set_progress(0.0)
     data = batch(LABELS["one label each"], SIZE)
     objective(network, data)  # moves the statistics
     resumed = XTask(tasks(), network, mapping_width=WIDTH)

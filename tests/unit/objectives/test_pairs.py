@@ -154,3 +154,15 @@ def test_a_budget_of_one_pair_maps_two_rows_per_image() -> None:
 def test_wrong_options_are_refused_by_name(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         make(**options)
+
+
+def test_a_distance_that_is_no_number_does_not_stay_in_the_relations() -> None:
+    relations = PairRelations(3, threshold=0.4)
+    own, other = torch.eye(2)[:, :, None, None], torch.eye(2)[:, :, None, None].flip(0)
+    relations.update(two_images(), torch.full_like(own, torch.nan), own, torch.tensor([torch.nan, torch.nan]))
+    assert relations.gain().isnan().all()
+    assert not relations.matched.isnan().any()
+    relations.update(two_images(), own, own, torch.tensor([0.25, 0.25]))
+    assert relations.gain()[0, 1].item() == pytest.approx(0.75)
+    relations.update(two_images(), own, other, torch.tensor([torch.nan, 0.25]))
+    assert relations.gain()[0, 1].isfinite()
