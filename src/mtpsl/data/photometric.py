@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torchvision.transforms import v2
 
@@ -32,4 +34,4 @@ class PhotometricAugmentation:
     def __call__(self, batch: Batch) -> Batch:
         """The batch with other colours."""
         images = torch.stack([self.change(image) for image in batch.images])
-        return Batch(batch.keys, images, batch.targets, batch.valid)
+        return replace(batch, images=images)
