@@ -38,6 +38,7 @@ from mtpsl.training.memory import keep_freed_memory
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.pictures import draw_pictures
 from mtpsl.training.precision import with_precision
+from mtpsl.training.smallest_batch import check_smallest_batch
 from mtpsl.training.trainer import make_trainer
 
 __all__ = ["TrainedRun", "load_run", "train"]
@@ -77,6 +78,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
         data = dataclasses.replace(data, tasks=in_order(data.tasks, before))
     network = build_network(config, data.tasks, pretrained=not (checkpoint or start))
     size = image_size(data.train)
+    check_smallest_batch(network, size, len(data.train), config.training)
     if config.data.cache:
         for dataset, name in ((data.train, "training"), (data.validation, "validation")):
             preload(dataset, f"reading {len(dataset)} {name} images", progress)
