@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from mtpsl.inference.resize import resized
-from mtpsl.pictures import read_picture, rgb
+from mtpsl.pictures import picture_tensor, read_picture, rgb
 
 #: one image: a file, a picture, an array (h, w), (h, w, 3) or (h, w, 4), or a tensor (3, h, w) from 0 to 1
 ImageLike: TypeAlias = str | Path | Image.Image | np.ndarray | Tensor
@@ -71,9 +71,9 @@ def from_array(image: np.ndarray) -> Picture:
 
 def size_of(picture: Picture) -> tuple[int, int]:
     """Height and width."""
-    return (
-        (picture.height, picture.width) if isinstance(picture, Image.Image) else (picture.shape[-2], picture.shape[-1])
-    )
+    if isinstance(picture, Image.Image):
+        return picture.height, picture.width
+    return picture.shape[-2], picture.shape[-1]
 
 
 def part(picture: Picture, rows: tuple[int, int], columns: tuple[int, int]) -> Picture:
@@ -86,6 +86,5 @@ def part(picture: Picture, rows: tuple[int, int], columns: tuple[int, int]) -> P
 def seen(picture: Picture, size: tuple[int, int]) -> Float[Tensor, "1 3 h w"]:
     """A picture at the size at which a network sees it, resized as the pictures of training are."""
     if isinstance(picture, Image.Image):
-        small = picture if picture.size == size[::-1] else picture.resize(size[::-1], Image.Resampling.BILINEAR)
-        return torch.from_numpy(np.array(small)).permute(2, 0, 1).contiguous().float().div_(255)[None]
+        return picture_tensor(picture, size)[None]
     return resized(picture[None].float(), size)

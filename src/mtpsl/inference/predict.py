@@ -162,13 +162,13 @@ class Predictor:
         """Raw predictions of every task at the size that the network saw, without the padding.
 
         Args:
-            picture: a picture, or a tensor (3, h, w) from 0 to 1.
+            picture: an upright RGB picture, or a tensor (3, h, w) from 0 to 1, as `as_picture` gives them.
             size: the size to see it at; by default `working_size`.
 
         Raises:
-            ValueError: the image has another form, or the network leaves out a task or answers in another size.
+            ValueError: the network leaves out a task or answers in another size.
         """
-        height, width = size or self.working_size(*size_of(as_picture(picture)))
+        height, width = size or self.working_size(*size_of(picture))
         x = padded(seen(picture, (height, width)).to(self.device), int(getattr(self.network, "stride", 1)))
         with torch.no_grad(), evaluation_mode(self.network):
             predictions = self.network(x).predictions
