@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from PIL import ExifTags, Image, ImageOps, features
 from torch import Tensor
 
 from mtpsl.errors import UserError
+from mtpsl.png import lower_bytes, png_bits
 
 #: what is opened; Pillow knows more formats, but each one is code that a stranger's file can reach
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "WEBP", "GIF", "TIFF", "AVIF")
@@ -41,8 +43,8 @@ class Header:
 def read_picture(path: Path) -> Image.Image | Float[Tensor, "3 h w"]:
     """A picture as RGB, turned upright as its EXIF entry says; one that 8 bits cannot hold as values from 0 to 1.
 
-    Grey pictures get three equal channels, 16-bit grey is divided by 65535, floating-point pixels should lie between
-    0 and 1 already, transparent pixels are put on white; of several frames the first is read.
+    Grey pictures get three equal channels, 16 bits (grey, or colors of a PNG) are divided by 65535, floating-point
+    pixels should lie between 0 and 1 already, transparent pixels are put on white; of several frames the first is read.
 
     Raises:
         UserError: the file cannot be read as a picture, or is larger than Pillow's limit.
@@ -50,9 +52,13 @@ def read_picture(path: Path) -> Image.Image | Float[Tensor, "3 h w"]:
     with _reported(path), path.open("rb") as file:
         picture = _open(file)
         picture.load()
+        cut = png_bits(file) == 16 and picture.mode in ("RGB", "RGBA") and "transparency" not in picture.info
+        lower = lower_bytes(_open(file)) if cut else None
         with _OPENING, _unwarned():  # of odd metadata
-            ImageOps.exif_transpose(picture, in_place=True)
-        return rgb(picture)
+            for part in (picture, lower):
+                if part is not None:
+                    ImageOps.exif_transpose(part, in_place=True)
+        return rgb(picture) if lower is None else _colors_of_16_bits(picture, lower)
 
 
 def read_header(path: Path) -> Header:
@@ -107,9 +113,9 @@ def picture_tensor(
     )[0]
 
 
-def _open(file: object) -> Image.Image:
+def _open(file: BinaryIO) -> Image.Image:
     with _OPENING, _unwarned():  # of large pictures, which can be read
-        return Image.open(file, formats=FORMATS)  # type: ignore[arg-type]
+        return Image.open(file, formats=FORMATS)
 
 
 @contextmanager
@@ -137,3 +143,11 @@ def _reported(path: Path) -> Iterator[None]:
         elif type(error).__name__ == "UnidentifiedImageError":
             reason = "it is none of " + ", ".join(FORMATS)
         raise UserError(f"{path}: cannot be read as a picture ({reason}): replace or remove the file") from error
+
+
+def _colors_of_16_bits(higher: Image.Image, lower: Image.Image) -> Float[Tensor, "3 h w"]:
+    numbers = np.asarray(higher).astype(np.float32) * 256 + np.asarray(lower)
+    values = torch.from_numpy(numbers / np.float32(65535)).permute(2, 0, 1)
+    if len(values) == 4:
+        values = values[:3] * values[3:] + (1 - values[3:])
+    return values.contiguous()

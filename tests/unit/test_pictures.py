@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from label_files import RGB, RGB_ALPHA, write_png
 from mtpsl.data import FolderDataset
 from mtpsl.errors import UserError
 from mtpsl.inference import read_image
@@ -41,6 +42,17 @@ def test_pictures_of_every_common_kind_become_rgb_from_zero_to_one(tmp_path):
         (255 * read(png(tmp_path / "d.png", np.dstack([color, grey])))).round(),
         torch.from_numpy(np.rint(alpha * color + (1 - alpha) * 255)).permute(2, 0, 1).float(),
     )
+
+
+def test_colors_of_16_bits_keep_both_bytes(tmp_path):
+    numbers = np.random.default_rng(0).integers(0, 65536, (5, 4, 3))
+    numbers[0, 0], numbers[0, 1] = 65535, 4095  # of a camera of 12 bits
+    image = read(write_png(tmp_path / "a.png", numbers, 16, RGB))
+    assert torch.equal(image, torch.from_numpy(numbers.astype(np.float32) / np.float32(65535)).permute(2, 0, 1))
+    opaque = write_png(tmp_path / "b.png", np.dstack([numbers, np.full((5, 4), 65535)]), 16, RGB_ALPHA)
+    assert torch.equal(read(opaque), image)
+    half = write_png(tmp_path / "c.png", np.dstack([numbers, np.full((5, 4), 13107)]), 16, RGB_ALPHA)
+    assert torch.allclose(read(half), 0.2 * image + 0.8, atol=1e-6)
 
 
 def test_a_photograph_is_turned_upright(tmp_path):

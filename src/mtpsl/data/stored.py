@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from mtpsl.errors import UserError
+from mtpsl.png import lower_bytes, png_bits
 
 LABEL_MODES = ("1", "L", "P", "I;16", "I;16B", "I", "RGB", "RGBA", "LA")
 
@@ -36,8 +37,7 @@ def read_stored(path: Path) -> Stored:
     """
     if path.suffix.lower() == ".npy":
         return Stored(_load_numpy(path))
-    picture = _open(path)
-    bits = png_bits(path)
+    picture, bits, lower = _open(path)
     if bits is None:
         raise UserError(f"{path}: is a JPEG, which changes a label's numbers: store them as a PNG")
     if picture.mode not in LABEL_MODES or (bits == 16 and picture.mode == "LA"):
@@ -48,7 +48,7 @@ def read_stored(path: Path) -> Stored:
     table = None
     if picture.mode == "P":
         table = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    return Stored(_without_alpha(_numbers(picture, path, bits)), bits, table)
+    return Stored(_without_alpha(_numbers(picture, bits, lower)), bits, table)
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -63,34 +63,24 @@ def read_array(path: Path) -> np.ndarray:
     return stored.numbers
 
 
-def png_bits(path: Path) -> int | None:
-    """Bits of each number in a PNG; None for another kind of file."""
-    with path.open("rb") as file:
-        head = file.read(25)
-    return head[24] if head.startswith(b"\x89PNG\r\n\x1a\n") else None
-
-
-def _open(path: Path, rawmode: str | None = None) -> Image.Image:
-    """A PNG or JPEG file, decoded; `rawmode` says in Pillow's words which bytes make a pixel."""
+def _open(path: Path) -> tuple[Image.Image, int | None, Image.Image | None]:
+    """A picture, bits of its numbers if it is a PNG, and their lower bytes where Pillow leaves them out."""
     try:
         with path.open("rb") as file:
             picture: Image.Image = Image.open(file, formats=("PNG", "JPEG"))
-            if rawmode is not None:
-                picture.tile = [tile._replace(args=rawmode) for tile in picture.tile]  # type: ignore[attr-defined]
             picture.load()
+            bits = png_bits(file)
+            cut = bits == 16 and picture.mode in ("RGB", "RGBA")
+            return picture, bits, lower_bytes(Image.open(file, formats=("PNG",))) if cut else None
     except Exception as error:  # a broken file makes Pillow raise OSError, SyntaxError, ValueError, zlib's and struct's
         raise UserError(f"{path}: cannot be read as a label ({_reason(error)}): replace or remove the file") from error
-    return picture
 
 
-def _numbers(picture: Image.Image, path: Path, bits: int) -> np.ndarray:
+def _numbers(picture: Image.Image, bits: int, lower: Image.Image | None) -> np.ndarray:
     numbers = np.array(picture)
     if picture.mode == "L" and bits < 8:  # Pillow stretches them to the range of 8 bits
         return numbers // np.uint8(255 // (2**bits - 1))
-    if picture.mode in ("RGB", "RGBA") and bits == 16:  # Pillow keeps the higher byte of each number; the lower one:
-        lower = np.array(_open(path, rawmode=f"{picture.mode};16L"))
-        return numbers.astype(np.uint16) << 8 | lower
-    return numbers
+    return numbers if lower is None else numbers.astype(np.uint16) << 8 | np.array(lower)
 
 
 def _without_alpha(numbers: np.ndarray) -> np.ndarray:

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from folder_sets import assert_same_sample
 from label_files import GREY, PALETTE, RGB, write_png
+from mtpsl.data import DATASETS, FolderDataset, convert_dataset
 from mtpsl.data.description import read_description
 from mtpsl.data.formats import EdgesFormat, SegmentationFormat
 from mtpsl.data.label_format import LabelFormat
@@ -184,3 +186,23 @@ def test_numbers_may_have_an_exponent_without_a_point(tmp_path, number):
 def test_a_text_is_not_taken_for_a_number(tmp_path, entry):
     with pytest.raises(UserError, match="should be a positive number, not '"):
         described(tmp_path, entry)
+
+
+@pytest.mark.parametrize("form", ["folder", "packed"])
+def test_numbers_and_colors_survive_a_conversion(tmp_path, form):
+    root = tmp_path / "source"
+    for kind in ("image", "road", "parts", "edges"):
+        (root / "train" / kind).mkdir(parents=True)
+    save(root / "train/image/0.png", np.zeros((2, 4, 3)), RGB)
+    save(root / "train/road/0.png", np.array([0, 255, 7, 7])[CLASSES])
+    save(root / "train/parts/0.png", np.array([*COLORS])[CLASSES], RGB)
+    save(root / "train/edges/0.png", 255 * (CLASSES > 1))
+    (root / "dataset.yaml").write_text(
+        "{name: x, tasks: {road: {type: segmentation, classes: {0: a, 255: b}, ignore: 7}, edges: {values: [0, 255]}, "
+        "parts: {type: segmentation, classes: 2, colors: [[0, 0, 0], [128, 0, 0]], ignore: [[0, 128, 0]]}}}"
+    )
+    convert_dataset(root, tmp_path / "out", to=form, progress=False)
+    source, converted = FolderDataset(root, "train")[0], DATASETS[form](tmp_path / "out", "train")[0]
+    assert source.targets["road"].tolist() == np.where(CLASSES == 2, 0, CLASSES).tolist()
+    assert source.valid["parts"].tolist() == (CLASSES < 2).tolist()
+    assert_same_sample(source, converted)
