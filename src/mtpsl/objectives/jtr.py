@@ -8,15 +8,18 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.func import functional_call
 
+from mtpsl.data.augment import Augmentation
 from mtpsl.networks.network import padded
 from mtpsl.networks.segnet import SegNet
 from mtpsl.objectives.auxiliary import AuxiliaryObjective, parameter_group
 from mtpsl.objectives.base import labelled_images
-from mtpsl.objectives.mapping import cosine_distance
+from mtpsl.objectives.joint_encodings import joint_encoding
+from mtpsl.objectives.mapping import RowNorm, cosine_distance
 from mtpsl.objectives.supervised import Reduction
-from mtpsl.options import check_not_negative, check_positive
-from mtpsl.structures import Batch, Losses
+from mtpsl.options import check_finite, check_not_negative, check_positive
+from mtpsl.structures import Batch, Losses, Output
 from mtpsl.tasks import Task
 
 
@@ -28,23 +31,34 @@ class JointTaskRegularization(AuxiliaryObjective):
     any. One SegNet, trained as an auto-encoder of both stacks, encodes them; the cosine distance between the two
     latents (its last pooled map) regularizes the network. Cost and parameters hardly grow with the number of tasks.
 
-    As published: SegNet, latent, cosine distance, both weights (the authors' code), and where gradients go (their
-    Fig. 2): the distance trains network and encoder, the reconstruction encoder and decoder. Different from the code:
+    As in the authors' code:
 
-    - One view of an image serves all losses, as in the paper's formulas; the code draws one for the supervised loss,
-      one for the distance in the network, one for encoder and decoder.
-    - The reconstruction is compared by mean square error, which fits the encodings of any task, summed over tasks; the
-      code uses binary cross-entropy for segmentation, L1 for depth, the cosine for normals.
-    - Pixels without a valid label hold the prediction in both stacks; the code blanks them.
+    - The network sees an image and two crops of it. Labels train it on the image, the distance on the first crop, with
+      the auto-encoder held fixed. On the second crop, whose predictions are held fixed, distance and reconstruction
+      train the auto-encoder.
+    - Norms take their statistics from each stack of each image.
+    - Classes are drawn (Gumbel), but the second crop's stack of predictions holds their probabilities. Depth enters
+      through a normal distribution function. Where any labelled task has no valid label, predictions are blank.
+    - Rebuilt classes are compared by binary cross-entropy, depth by its absolute difference, normals by the cosine. For
+      the stack of predictions, depth passes the distribution function twice and normals are compared as 0..1.
+
+    Edges and saliency count as classes, tasks of other kinds by their encodings' absolute difference; that code has
+    neither. It also changes colours at random, which belongs to the augmentation here.
 
     Args:
         tasks: the tasks that the network predicts.
         network: the network to train.
-        weight: weight of the distance between the latents.
+        weight: weight of the distances between the latents.
+        encoder_distance: how much more the second crop's distance counts, which trains the encoder.
         reconstruction: weight of the auto-encoder's loss.
+        views: 3 runs the network on an image and two crops (the authors' code), 1 on the image alone (the formulas), at
+            about a third of the cost.
         detach_labelled: leave an image's labelled tasks to their supervised losses, so that the distance reaches only
             predictions of its unlabelled ones (the authors' code).
-        reduction: `mean` divides supervised losses by the number of an image's labels; `sum` does not.
+        depth_mean: mean of the distribution through which depth enters, in its unit (the authors' for NYU-v2 in m, and
+            for Cityscapes).
+        depth_std: its standard deviation.
+        reduction: `mean` divides supervised losses by the number of an image's labels; `sum` does not (its code).
         ramp: share of the training over which the weight of the distance rises linearly from 0.
         mapping_lr: learning rate of the auto-encoder, by default that of the network.
         mapping_width: factor on the auto-encoder's channels, 1 as published.
@@ -59,8 +73,12 @@ class JointTaskRegularization(AuxiliaryObjective):
         network: nn.Module,
         *,
         weight: float = 4.0,
+        encoder_distance: float = 2.0,
         reconstruction: float = 2.0,
-        detach_labelled: bool = False,
+        views: int = 3,
+        detach_labelled: bool = True,
+        depth_mean: float = 2.3618,
+        depth_std: float = 1.5876,
         reduction: Reduction = "mean",
         ramp: float = 0.0,
         mapping_lr: float | None = None,
@@ -68,59 +86,116 @@ class JointTaskRegularization(AuxiliaryObjective):
         task_weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(tasks, network, weight=weight, reduction=reduction, ramp=ramp, task_weights=task_weights)
-        check_not_negative(reconstruction=reconstruction)
-        check_positive(mapping_width=mapping_width, mapping_lr=mapping_lr)
-        self.reconstruction, self.detach_labelled, self.mapping_lr = reconstruction, detach_labelled, mapping_lr
+        check_not_negative(reconstruction=reconstruction, encoder_distance=encoder_distance)
+        check_positive(mapping_width=mapping_width, mapping_lr=mapping_lr, depth_std=depth_std)
+        check_finite(depth_mean=depth_mean)
+        if views not in (1, 3):
+            raise ValueError(f"views should be 1 or 3, not {views}")
+        self.reconstruction, self.encoder_distance = reconstruction, encoder_distance
+        self.views, self.detach_labelled, self.mapping_lr = views, detach_labelled, mapping_lr
         self.channels = [task.encoding_channels for task in tasks]
-        self.mapping = SegNet({"joint": sum(self.channels)}, width=mapping_width, in_channels=sum(self.channels))
+        self.encodings = [joint_encoding(task, depth_mean, depth_std) for task in tasks]
+        self.mapping = JointAutoEncoder(sum(self.channels), mapping_width)
+        self.other_view = Augmentation(tasks, flip=False)
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
         """All terms on the batch; auxiliary losses are joint/distance and joint/reconstruction."""
-        predictions = network(batch.images).predictions
-        return Losses(self.supervised(predictions, batch), self.regularization(predictions, batch))
+        views = [batch] + [self.other_view(batch) for _ in range(self.views - 1)]
+        every = network(torch.cat([view.images for view in views])).predictions
+        parts = [{name: x.chunk(len(views))[number] for name, x in every.items()} for number in range(len(views))]
+        first, second = (0, 0) if self.views == 1 else (1, 2)
+        terms = self.regularization((parts[first], views[first]), (parts[second], views[second]))
+        return Losses(self.supervised(parts[0], batch), terms)
 
-    def regularization(self, predictions: Mapping[str, Tensor], batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        """The weighted distance and reconstruction, averaged over the images that have any label."""
-        labelled = self.labelled(batch)
-        share = labelled.any(1) / labelled_images(labelled)
-        size = batch.images.shape[-2:]
-        stacks = torch.cat(self.stacks(predictions, batch))  # one pass: the batch norm treats both alike
-        x = padded(stacks, self.mapping.stride)
-        of_predictions, of_labels = self.mapping.encode(x)[0][-1].chunk(2)
-        distances = cosine_distance(of_predictions, of_labels)
-        rebuilt = self.mapping(x.detach()).predictions["joint"][..., : size[0], : size[1]]
-        errors = rebuilding_error(rebuilt, stacks.detach(), self.channels).view(2, -1).mean(0)
+    def regularization(
+        self, first: tuple[Mapping[str, Tensor], Batch], second: tuple[Mapping[str, Tensor], Batch]
+    ) -> dict[str, Float[Tensor, ""]]:
+        """The weighted terms from two views' predictions and labels, averaged over the images that have any label."""
+        known = ~self.unlabelled(first[1])
+        share = known.any(1) / labelled_images(known)
+        without, having, _ = self.stacks(*first, soft=False)
+        distances = cosine_distance(*(self.mapping.latent(x) for x in (without, having)))
+        without, having, mask = self.stacks(*second, soft=True)
+        stacks = torch.cat([having, without]).detach()
+        rebuilt, latent = self.mapping.rebuilt(stacks)
+        distances = distances + self.encoder_distance * cosine_distance(*latent.chunk(2))
+        errors = self.rebuilding_error(rebuilt, *second, mask)
         return {
             "joint/distance": self.current_weight() * (distances * share).sum(),
             "joint/reconstruction": self.reconstruction * (errors * share).sum(),
         }
 
     def stacks(
-        self, predictions: Mapping[str, Tensor], batch: Batch
-    ) -> tuple[Float[Tensor, "b e h w"], Float[Tensor, "b e h w"]]:
-        """The encodings of all tasks: of predictions, and of labels where valid and predictions elsewhere."""
-        without, having = [], []
-        for task in self.tasks:
-            valid = batch.valid[task.name]
-            encoded = task.encode_prediction(predictions[task.name])
+        self, predictions: Mapping[str, Tensor], batch: Batch, *, soft: bool
+    ) -> tuple[Float[Tensor, "b e h w"], Float[Tensor, "b e h w"], Float[Tensor, "b 1 h w"]]:
+        """The encodings of all tasks: of predictions, and of labels in place of labelled tasks; and the mask."""
+        mask, without, having = self.mask(batch), [], []
+        for task, encoding in zip(self.tasks, self.encodings, strict=True):
+            known = over_pixels(~batch.unlabelled(task.name))
+            raw = predictions[task.name].float()
             if self.detach_labelled:
-                encoded = torch.where(over_pixels(batch.labelled(task.name)), encoded.detach(), encoded)
-            label = task.encode_target(batch.targets[task.name], valid).to(encoded.dtype)
-            without.append(encoded)
-            having.append(torch.where(valid[:, None], label, encoded))
-        return torch.cat(without, 1), torch.cat(having, 1)
+                raw = torch.where(known, raw.detach(), raw)
+            label = encoding.target(batch.targets[task.name], batch.valid[task.name])
+            without.append(encoding.prediction(raw, mask, hard=not soft))
+            having.append(torch.where(known, label, encoding.prediction(raw, mask, hard=True)))
+        return torch.cat(without, 1), torch.cat(having, 1), mask
+
+    def mask(self, batch: Batch) -> Float[Tensor, "b 1 h w"]:
+        """1 where every labelled task of an image has a valid label."""
+        seen = [batch.valid[task.name] | batch.unlabelled(task.name)[:, None, None] for task in self.tasks]
+        return torch.stack(seen).all(0)[:, None].float()
+
+    def rebuilding_error(
+        self, rebuilt: Float[Tensor, "b2 e h w"], predictions: Mapping[str, Tensor], batch: Batch, mask: Tensor
+    ) -> Float[Tensor, " b"]:
+        """How far both rebuilt stacks, that with labels first, are from what they should hold, summed over tasks."""
+        total = torch.zeros(len(batch), device=rebuilt.device)
+        parts = rebuilt.float().split(self.channels, 1)
+        for task, encoding, part in zip(self.tasks, self.encodings, parts, strict=True):
+            raw = predictions[task.name].detach().float()
+            label = encoding.label(batch.targets[task.name], batch.valid[task.name])
+            values = torch.where(over_pixels(~batch.unlabelled(task.name)), label, encoding.known(raw, mask))
+            having, without = part.chunk(2)
+            total = total + encoding.error(having, values, mask)
+            total = total + encoding.error(without, encoding.prediction(raw, mask, hard=True), mask)
+        return total
 
     def parameter_groups(self, lr: float) -> Iterable[dict[str, Any]]:
         """The auto-encoder, with its own learning rate."""
         return [parameter_group(self.parameters(), self.mapping_lr, lr)]
 
 
-def rebuilding_error(
-    rebuilt: Float[Tensor, "r e h w"], stack: Float[Tensor, "r e h w"], channels: Sequence[int]
-) -> Float[Tensor, " r"]:
-    """The mean square error of each task's channels, summed over tasks."""
-    squared = (rebuilt.float() - stack.float()).square().mean((-2, -1))
-    return torch.stack([part.mean(1) for part in squared.split(list(channels), 1)]).sum(0)
+class JointAutoEncoder(SegNet):
+    """A SegNet that rebuilds its input, with norms over each row alone.
+
+    Args:
+        channels: channels of input and output.
+        width: factor on the channels of all layers.
+    """
+
+    def __init__(self, channels: int, width: float) -> None:
+        super().__init__({"joint": channels}, width=width, in_channels=channels)
+        for block in [*self.encoder, *self.decoder]:
+            for name, layer in list(block.named_children()):
+                if isinstance(layer, nn.BatchNorm2d):
+                    setattr(block, name, RowNorm(layer.num_features, 0))
+
+    def forward(self, images: Float[Tensor, "b c h w"], *, latent_only: bool = False) -> Output:
+        """The input rebuilt, or its features alone."""
+        if latent_only:
+            return Output({}, self.encode(padded(images, self.stride))[0])
+        return super().forward(images)
+
+    def latent(self, stack: Float[Tensor, "r e h w"]) -> Float[Tensor, "r d h2 w2"]:
+        """The last pooled map; gradients reach the stack and no parameter."""
+        parameters = {name: parameter.detach() for name, parameter in self.named_parameters()}
+        output: Output = functional_call(self, parameters, (stack,), {"latent_only": True})
+        return output.features[-1]
+
+    def rebuilt(self, stack: Float[Tensor, "r e h w"]) -> tuple[Float[Tensor, "r e h w"], Float[Tensor, "r d h2 w2"]]:
+        """The rebuilt stack and the latent of it."""
+        output: Output = self(stack)
+        return output.predictions["joint"], output.features[-1]
 
 
 def over_pixels(flags: Bool[Tensor, " b"]) -> Bool[Tensor, "b 1 1 1"]:
