@@ -15,6 +15,10 @@ from mtpsl.errors import UserError
 if TYPE_CHECKING:
     from mtpsl.training.config import RunConfig
 
+LESS_MEMORY = (
+    "a smaller --training.batch_size or --data.size needs less, and --data.cache false keeps no images in memory"
+)
+
 
 def train(arguments: Sequence[str]) -> None:
     """Parse `[RECIPE] [--out RUN | --resume RUN] [options]` and train."""
@@ -50,6 +54,7 @@ def train(arguments: Sequence[str]) -> None:
 
     with loading():
         from mtpsl.training.assemble import run_data
+        from mtpsl.training.memory import memory_needed
         from mtpsl.training.run import train as train_run
 
     folder = Path(resume if resume is not None else str(out))
@@ -58,10 +63,13 @@ def train(arguments: Sequence[str]) -> None:
             raise UserError(f"{folder} exists already: choose another --out")
         names = [task.name for task in run_data(config).tasks]
         for name, single in [(name, config.single(name, names)) for name in names]:
-            report(train_run(single, folder / name, progress=not quiet), folder / name)
+            with memory_needed(LESS_MEMORY):
+                scores = train_run(single, folder / name, progress=not quiet)
+            report(scores, folder / name)
         return
     finished = RunFolder(folder).finished(config.training.epochs)
-    scores = train_run(config, folder, resume=resume is not None, progress=not quiet)
+    with memory_needed(LESS_MEMORY):
+        scores = train_run(config, folder, resume=resume is not None, progress=not quiet)
     if finished:
         print(f"{resume}: was trained to its last epoch already")
     report(scores, folder)

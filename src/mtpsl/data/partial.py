@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Bool
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mtpsl.data.base import LabelledDataset
+from mtpsl.data.cache import Room, SampleCache
 from mtpsl.data.own_size import OwnSizeLabels
 from mtpsl.structures import Sample
 
@@ -22,12 +23,16 @@ class PartialDataset(Dataset[Sample]):
         mask: which labels may be used: an image per row, a task per column, as in `dataset.available`.
         cache: keep decoded samples in memory, packed without loss. Every worker process of a loader has its own copy,
             unless `preload` filled it before they were forked.
+        room: the memory that the cache may take, perhaps shared with others; by default there is no bound. Images for
+            which it has no room are read each time.
 
     Raises:
         ValueError: the mask has another shape, or allows a label that does not exist.
     """
 
-    def __init__(self, dataset: LabelledDataset, mask: Bool[Tensor, "n k"], *, cache: bool = True) -> None:
+    def __init__(
+        self, dataset: LabelledDataset, mask: Bool[Tensor, "n k"], *, cache: bool = True, room: Room | None = None
+    ) -> None:
         if mask.dtype != torch.bool or mask.shape != dataset.available.shape:
             shape = tuple(dataset.available.shape)
             raise ValueError(f"mask should be bool of shape {shape}, not {mask.dtype} of shape {tuple(mask.shape)}")
@@ -37,19 +42,19 @@ class PartialDataset(Dataset[Sample]):
         self.dataset, self.name, self.tasks = dataset, dataset.name, dataset.tasks
         self.mask, self.keys, self.shares = mask, list(dataset.keys), dataset.shares
         self._rows = list(range(len(dataset)))
-        self._cache: dict[int, _Packed] | None = {} if cache else None
+        self._cache = SampleCache(room or Room()) if cache else None
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def __getitem__(self, index: int) -> Sample:
         row = self._rows[index]
-        if self._cache is not None and row in self._cache:
-            return self._cache[row].unpack()
+        if self._cache is not None and (kept := self._cache.get(row)):
+            return kept
         names = [name for name, allowed in zip(self.tasks, self.mask[index].tolist(), strict=True) if allowed]
         sample = self.dataset.read(row, names)
         if self._cache is not None:
-            self._cache[row] = _Packed(sample)
+            self._cache.keep(row, sample)
         return sample
 
     def image_size(self, index: int) -> tuple[int, int]:
@@ -97,47 +102,24 @@ class PartialDataset(Dataset[Sample]):
         return self.subset([place * len(self) // count for place in range(count)])
 
     def preload(self) -> int:
-        """Read every image now, so that a broken file shows before training; the bytes of the cache."""
-        for index in range(len(self)):
-            if self._cache is None or self._rows[index] not in self._cache:
+        """Read images now, so that a broken file shows before training, until the cache is full; the cache's bytes."""
+        return sum(0 for _ in self.read_ahead()) + self.cached_bytes
+
+    def read_ahead(self) -> Iterator[None]:
+        """`preload`, an image a step."""
+        for index, row in enumerate(self._rows):
+            if self._cache is not None and self._cache.room.full:
+                return
+            if self._cache is None or row not in self._cache:
                 self[index]
-        return self.cached_bytes
+            yield
+
+    @property
+    def cached(self) -> int:
+        """How many of the images are in the cache."""
+        return 0 if self._cache is None else sum(row in self._cache for row in self._rows)
 
     @property
     def cached_bytes(self) -> int:
         """Memory that the cache takes so far."""
-        return sum(packed.bytes for packed in (self._cache or {}).values())
-
-
-class _Packed:
-    """A sample whose tensors take one byte per value where that loses nothing."""
-
-    def __init__(self, sample: Sample) -> None:
-        self.key = sample.key
-        self.image = _pack(sample.image)
-        self.targets = {name: _pack(target) for name, target in sample.targets.items()}
-        self.valid = {name: valid.clone() for name, valid in sample.valid.items()}
-
-    def unpack(self) -> Sample:
-        targets = {name: _unpack(*packed) for name, packed in self.targets.items()}
-        valid = {name: valid.clone() for name, valid in self.valid.items()}
-        return Sample(self.key, _unpack(*self.image), targets, valid)
-
-    @property
-    def bytes(self) -> int:
-        tensors = [self.image[0], *(packed[0] for packed in self.targets.values()), *self.valid.values()]
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-def _pack(x: Tensor) -> tuple[Tensor, torch.dtype, int]:
-    # a picture holds multiples of 1/255, labels of classes or boundaries whole numbers
-    for scale in (255, 1) if x.is_floating_point() else (1,):
-        packed = (x * scale).round().clamp(0, 255).to(torch.uint8) if x.is_floating_point() else x.to(torch.uint8)
-        if torch.equal(_unpack(packed, x.dtype, scale), x):
-            return packed, x.dtype, scale
-    return x.clone(), x.dtype, 1
-
-
-def _unpack(packed: Tensor, dtype: torch.dtype, scale: int) -> Tensor:
-    x = packed.clone() if packed.dtype == dtype else packed.to(dtype)
-    return x if scale == 1 else x.div_(scale)
+        return 0 if self._cache is None else self._cache.used

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mtpsl.data.augment import Augmentation
 from mtpsl.data.base import LabelledDataset
+from mtpsl.data.cache import third_of_free_memory
 from mtpsl.data.labels import WITH_UNLABELLED, check_ratio, label_mask, validate_for_training
 from mtpsl.data.partial import PartialDataset
 from mtpsl.data.photometric import PhotometricAugmentation
@@ -93,9 +94,10 @@ def run_data(config: RunConfig) -> RunData:
     rows = mask.any(1)
     rows[unlabelled] |= keep_unlabelled
     used = chosen if settings.epoch_images == "all" else rows.nonzero()[:, 0]
-    train = PartialDataset(source, mask, cache=settings.cache).subset(used.tolist())
+    room = third_of_free_memory(config.training.devices)
+    train = PartialDataset(source, mask, cache=settings.cache, room=room).subset(used.tolist())
     held_out = open_scored(settings, settings.val_split, names)
-    validation = PartialDataset(held_out, held_out.available, cache=settings.cache)
+    validation = PartialDataset(held_out, held_out.available, cache=settings.cache, room=room)
     check_sizes(train, validation)
     return RunData(source.name, [source.tasks[n] for n in source.tasks if n in names], train, validation, notes)
 

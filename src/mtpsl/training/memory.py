@@ -1,12 +1,18 @@
-"""Keep memory between steps."""
+"""How the C library hands out memory, and what is said where there is none left."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+from mtpsl.errors import UserError
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -2, -3, -4
 """Parameters of glibc's mallopt(3)."""
+LARGE, LARGEST = 2**17, 2**25
+"""From which size on glibc gives a buffer a mapping of its own: at the start, and after larger ones were freed."""
 
 
 def keep_freed_memory() -> bool:
@@ -15,10 +21,45 @@ def keep_freed_memory() -> bool:
     Training on the CPU frees and asks for the same large buffers in every step. glibc maps each of them anew, and the
     system clears every page: steps are slower, on virtual machines now and then several times.
     """
+    return mallopt({M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**26})
+
+
+@contextmanager
+def without_holes() -> Iterator[None]:
+    """Hand freed buffers back to the system at once, while images that stay are read.
+
+    Decoding frees large buffers between those of images that stay in memory. Kept as holes, they took one and a half
+    times the images' own size on top.
+    """
+    mallopt({M_MMAP_THRESHOLD: LARGE})
+    yield
+    mallopt({M_MMAP_THRESHOLD: LARGEST})
+
+
+def mallopt(settings: dict[int, int]) -> bool:
+    """Set parameters of glibc's malloc; whether there is one, and it took them."""
     if not sys.platform.startswith("linux"):
         return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:  # another C library
+    call = getattr(ctypes.CDLL(None), "mallopt", None)
+    if call is None:  # another C library
         return False
-    settings = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**26}
-    return all(mallopt(parameter, value) == 1 for parameter, value in settings.items())
+    return all(call(parameter, value) == 1 for parameter, value in settings.items())
+
+
+@contextmanager
+def memory_needed(cure: str) -> Iterator[None]:
+    """Turn a lack of memory, of the machine or of an accelerator, into one line that says what needs less.
+
+    Raises:
+        UserError: memory ran out.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        text = str(error)
+        # torch has no class for the CPU's
+        if not isinstance(error, MemoryError) and not any(x in text for x in ("allocate memory", "out of memory")):
+            raise
+        raise UserError(
+            f"there is not enough memory ({text.split(' Error code')[0] or 'MemoryError'}): {cure}"
+        ) from error

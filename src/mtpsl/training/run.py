@@ -11,9 +11,7 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import track
 
-from mtpsl.data.partial import PartialDataset
 from mtpsl.data.variety import require_variety
 from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Scores
@@ -38,6 +36,7 @@ from mtpsl.training.memory import keep_freed_memory
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.pictures import draw_pictures
 from mtpsl.training.precision import with_precision
+from mtpsl.training.preload import fill_caches
 from mtpsl.training.smallest_batch import check_smallest_batch
 from mtpsl.training.trainer import make_trainer
 
@@ -80,8 +79,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     size = image_size(data.train)
     check_smallest_batch(network, size, len(data.train), config.training)
     if config.data.cache:
-        for dataset, name in ((data.train, "training"), (data.validation, "validation")):
-            preload(dataset, f"reading {len(dataset)} {name} images", progress)
+        fill_caches(data, progress=progress, say=main)
     require_variety(data.train)
     objective = build_objective(config, data.tasks, network)
     weighting = build_weighting(config, data.tasks)
@@ -137,14 +135,6 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
         loader = Loaders(config, shown).validation_loader(0, 1)
         draw_pictures(network, objective, data.tasks, loader, folder.path / "pictures", config.training.sheets)
     return module.scores or folder.read_scores()
-
-
-def preload(dataset: PartialDataset, description: str, progress: bool) -> None:
-    """Read every image before training, so that a broken file shows now."""
-    console = Console(stderr=True)
-    hidden = not (progress and console.is_terminal)
-    for index in track(range(len(dataset)), description, transient=True, disable=hidden, console=console):
-        dataset[index]
 
 
 def in_order(tasks: list[Task], folder: RunFolder) -> list[Task]:

@@ -52,7 +52,8 @@ class DataSettings:
         scenes_train: number of rendered training images (`scenes` only).
         scenes_val: number of rendered validation images (`scenes` only).
         workers: processes that read images; 0 reads in the training process.
-        cache: keep decoded images in memory.
+        cache: keep decoded images in memory, up to a third of what is free (shared by `training.devices` processes); a
+            line says how many do not fit and are read in every epoch.
     """
 
     name: Literal[
