@@ -14,6 +14,8 @@ from mtpsl.structures import Score
 FULL = "full"
 SINGLE_TASK = "stl"
 SUPERVISED = "supervised"
+HARDLY_LEARNT = 10.0
+"""Percent below which a single-task score is no baseline: each point more is over ten percent of gain."""
 
 
 def is_supervised(run: RunScores) -> bool:
@@ -49,6 +51,12 @@ class Gains:
         scores = run.primary_scores()
         baseline = {task: self._single(regime, task, run.seed) for task in run.tasks}
         gain = delta_mtl(scores, baseline)
+        for task, base in baseline.items():
+            if base.unit == "%" and base.higher_is_better and 0 < base.value < HARDLY_LEARNT:
+                self.note(
+                    f"{regime}, seed {run.seed}: the single-task network of {task} scores only {base.value:.1f} %, so "
+                    "ΔMTL, which divides by that, says little"
+                )
         if math.isnan(gain):
             cause = [task for task in run.tasks if math.isnan(scores[task].value)]
             single = [task for task in run.tasks if math.isnan(baseline[task].value) or not baseline[task].value]

@@ -295,3 +295,16 @@ def test_networks_can_stand_in_one_block_and_share_the_baseline(tmp_path: Path):
     (block,) = compare([tmp_path], networks_together=True).blocks
     assert block.setting.network == "mtan, segnet"
     assert cell(block, "mtan", "delta_mtl").mean == pytest.approx(10)
+
+
+@pytest.mark.parametrize(("single", "noted"), [(4.9, True), (9.99, True), (10.0, False), (20.0, False)])
+def test_an_improvement_over_networks_that_have_hardly_learnt_is_noted(single: float, noted: bool, tmp_path: Path):
+    write_singles(tmp_path, {"segmentation": (single,), "depth": (0.5,)})
+    write_pair(tmp_path, "supervised", (21, 0.5))
+    write_pair(tmp_path, "cross_task", (22, 0.5))
+    (block,) = compare([tmp_path]).blocks
+    note = (
+        f"one, seed 0: the single-task network of segmentation scores only {single:.1f} %, so ΔMTL, which divides by "
+        "that, says little"
+    )
+    assert block.notes == ((note,) if noted else ())
