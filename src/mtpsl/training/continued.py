@@ -41,6 +41,8 @@ FOR_LATER_EPOCHS = {
     "training.flip",
     "training.rotation",
     "training.rescale",
+    "training.rescale_draw",
+    "training.border",
     "training.photometric",
     "training.precision",
     "training.channels_last",
