@@ -81,6 +81,15 @@ def test_a_split_may_be_missing_in_a_source(root):
     assert [key.split("/")[0] for key in MergedDataset(root, "test").keys] == ["rooms"] * 2
 
 
+def test_sources_may_call_their_splits_by_other_names(tmp_path):
+    """A source whose `valid` is not `val` to the letter would be left out of validation in silence."""
+    write_folder_set(tmp_path / "a")
+    write_folder_set(tmp_path / "b")
+    (tmp_path / "merged.yaml").write_text("size: [8, 12]\nsources: {a: {root: a}, b: {root: b}}")
+    (tmp_path / "b/val").rename(tmp_path / "b/valid")
+    assert MergedDataset(tmp_path, "val").keys == ["a/000", "a/001", "b/000", "b/001"]
+
+
 def test_an_epoch_draws_each_source_by_its_share(root):
     merged = MergedDataset(root, "train")
     loader = make_loader(PartialDataset(merged, merged.available), specs(merged), batch_size=2, shuffle=True, seed=3)
