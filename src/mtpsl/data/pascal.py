@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from mtpsl.data.formats import EdgesFormat, HumanPartsFormat, SaliencyFormat, Se
 from mtpsl.data.label_format import LabelFormat
 from mtpsl.data.listed import find_first, read_ids
 from mtpsl.data.pascal_classes import VOC_NAMES, voc_colors
-from mtpsl.data.pascal_labels import context_edges, human_parts, normals_known
+from mtpsl.data.pascal_labels import context_boundaries, context_edges, human_parts, normals_known
 from mtpsl.data.resampled_normals import ResampledNormalsFormat
 from mtpsl.data.tree import need_split, need_task_folder, select_formats
 from mtpsl.errors import UserError
@@ -32,7 +32,12 @@ LABELS = {
     "saliency": (["sal_distill"], ".png"),
     "edges": ([CONTEXT], ".mat"),
 }
-DERIVED: dict[str, Callable[[Path], Plane | None]] = {"human_parts": human_parts, "edges": context_edges}
+#: folders of `label_cache` and what computes their labels
+DERIVED: dict[str, Callable[[Path], Plane | None]] = {
+    "human_parts": human_parts,
+    "edges": context_edges,
+    "edges_seg2bmap": context_boundaries,
+}
 
 
 class PascalContext(PictureDataset):
@@ -59,6 +64,9 @@ class PascalContext(PictureDataset):
         size: height and width to resize to; by default images keep their own (up to 500 x 500).
         tasks: some of segmentation, human_parts, normals, saliency and edges; by default all.
         label_cache: folder in which labels computed from .mat files are kept; by default `<root>/mtpsl_cache`.
+        edges: where edges lie: where the `laplacian` of the classes is not zero, as public code trains on them, or
+            where `seg2bmap` of the Berkeley benchmark draws them, as published odsF is computed. It serves to score
+            (`BoundaryMetric`): a perfect prediction of the one scores 99.4 on the other.
 
     Raises:
         UserError: a folder or a listed file is missing, a .mat file of `human_parts` is broken, or `label_cache` cannot
@@ -79,7 +87,11 @@ class PascalContext(PictureDataset):
         size: tuple[int, int] | None = None,
         tasks: Sequence[str] | None = None,
         label_cache: str | Path | None = None,
+        edges: Literal["laplacian", "seg2bmap"] = "laplacian",
     ) -> None:
+        if edges not in ("laplacian", "seg2bmap"):
+            raise ValueError(f"edges should be laplacian or seg2bmap, not {edges!r}")
+        self.kinds = {"human_parts": "human_parts", "edges": "edges" if edges == "laplacian" else "edges_seg2bmap"}
         self.root, self.split, self.name = Path(root), split, "pascal"
         every: dict[str, LabelFormat] = {
             "segmentation": SegmentationFormat(VOC_NAMES, ignore=255, colors=voc_colors()),
@@ -123,8 +135,8 @@ class PascalContext(PictureDataset):
         """The numbers of a label file, or what was computed from it."""
         key = self.keys[index]
         path = self.labels[task][key]
-        if task in DERIVED:
-            return self.derived.read(task, key, path, DERIVED[task]), path
+        if kind := self.kinds.get(task):
+            return self.derived.read(kind, key, path, DERIVED[kind]), path
         stored = self.formats[task].load(path)
         return (self._known_normals(stored, path, key) if task == "normals" else stored), path
 

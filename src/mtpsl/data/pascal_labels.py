@@ -67,6 +67,20 @@ def context_edges(path: Path) -> UInt8[np.ndarray, "h w"]:
     return thin(edges[None])[0].astype(np.uint8)
 
 
+def context_boundaries(path: Path) -> UInt8[np.ndarray, "h w"]:
+    """1 where the class differs from that of the right, the lower or the lower right neighbour, thinned to lines.
+
+    So `seg2bmap` of the Berkeley segmentation benchmark draws boundaries, half a pixel towards the upper left.
+
+    Raises:
+        UserError: as for `human_parts`.
+    """
+    labels = _label_map(path)
+    beyond = np.pad(labels, ((0, 1), (0, 1)), mode="edge")
+    differs = (beyond[:-1, 1:] != labels) | (beyond[1:, :-1] != labels) | (beyond[1:, 1:] != labels)
+    return thin(differs[None])[0].astype(np.uint8)
+
+
 def normals_known(path: Path) -> UInt8[np.ndarray, "h w"]:
     """1 where `LabelMap` names a class that has normals (`NORMALS_CLASSES`).
 

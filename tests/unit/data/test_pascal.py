@@ -314,3 +314,13 @@ def test_the_published_lists_fit_and_give_the_published_counts(all_ids, tmp_path
     assert mask[100].tolist() == split.labels[row][[split.tasks.index(task) for task in TASKS]].tolist()
     monkeypatch.setitem(pascal_module.DERIVED, "human_parts", human_parts)  # would fail: the files are empty
     assert torch.equal(PascalContext(all_ids, "train", label_cache=tmp_path).available, dataset.available)
+
+
+def test_edges_of_the_benchmark_are_read_where_asked_and_kept_apart(tree, tmp_path):
+    usual, other = (
+        PascalContext(tree, "train", label_cache=tmp_path / "kept", edges=e) for e in ("laplacian", "seg2bmap")
+    )
+    assert not torch.equal(usual[0].targets["edges"], other[0].targets["edges"])
+    assert {"edges", "edges_seg2bmap"} <= {path.name for path in (tmp_path / "kept").iterdir()}
+    with pytest.raises(ValueError, match="edges should be laplacian or seg2bmap, not 'sobel'"):
+        PascalContext(tree, "train", edges="sobel")

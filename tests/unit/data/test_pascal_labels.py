@@ -7,7 +7,7 @@ from scipy.io import loadmat, savemat
 from skimage.morphology import thin as skimage_thin
 
 from mtpsl.data.pascal_classes import CONTEXT_CLASSES, NORMALS_CLASSES, PART_CLASSES, VOC_NAMES, voc_colors
-from mtpsl.data.pascal_labels import context_edges, human_parts, normals_known
+from mtpsl.data.pascal_labels import context_boundaries, context_edges, human_parts, normals_known
 from mtpsl.errors import UserError
 from pascal_tree import DOG, PERSON, box, save_context, save_parts, thing
 
@@ -168,3 +168,13 @@ def test_an_unknown_part_and_masks_of_two_sizes_are_refused(tmp_path):
     save_parts(tmp_path / "b.mat", [thing(PERSON, whole, [("head", whole), ("torso", whole[:-1])])])
     with pytest.raises(UserError, match=r"b\.mat: the mask of 'torso' has size \(4, 7\)"):
         human_parts(tmp_path / "b.mat")
+
+
+def test_boundaries_of_the_benchmark_lie_left_above_of_where_classes_meet(tmp_path):
+    labels = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 1, 1], [1, 1, 1, 2, 2], [1, 1, 1, 2, 2], [1, 1, 1, 2, 2]])
+    save_context(tmp_path / "a.mat", labels)
+    # the corner (1, 2) sees the other class only to its lower right; the last row and column look only along themselves
+    drawn = [[0, 0, 0, 0, 0], [0, 0, 1, 1, 1], [0, 0, 1, 0, 0], [0, 0, 1, 0, 0], [0, 0, 1, 0, 0]]
+    expected = skimage_thin(np.array(drawn, bool)).astype(int).tolist()
+    assert context_boundaries(tmp_path / "a.mat").tolist() == expected
+    assert context_edges(tmp_path / "a.mat").tolist() != expected
