@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -71,6 +71,7 @@ class PascalContext(PictureDataset):
     Raises:
         UserError: a folder or a listed file is missing, a .mat file of `human_parts` is broken, or `label_cache` cannot
             be written.
+        ValueError: `edges` has another name.
 
     Source: Maninis, Radosavovic and Kokkinos, "Attentive Single-Tasking of Multiple Tasks", CVPR 2019; Mottaghi et al.,
     "The Role of Context for Object Detection and Semantic Segmentation in the Wild", CVPR 2014; Chen et al., "Detect
@@ -87,7 +88,7 @@ class PascalContext(PictureDataset):
         size: tuple[int, int] | None = None,
         tasks: Sequence[str] | None = None,
         label_cache: str | Path | None = None,
-        edges: Literal["laplacian", "seg2bmap"] = "laplacian",
+        edges: str = "laplacian",
     ) -> None:
         if edges not in ("laplacian", "seg2bmap"):
             raise ValueError(f"edges should be laplacian or seg2bmap, not {edges!r}")
