@@ -51,8 +51,8 @@ class JointTaskRegularization(AuxiliaryObjective):
         weight: weight of the distances between the latents.
         encoder_distance: how much more the second crop's distance counts, which trains the encoder.
         reconstruction: weight of the auto-encoder's loss.
-        views: 3 runs the network on an image and two crops (the authors' code), 1 on the image alone (the formulas), at
-            about a third of the cost.
+        crops: run the network on an image and two crops (the authors' code), not on the image alone (the formulas;
+            about a third of the cost).
         detach_labelled: leave an image's labelled tasks to their supervised losses, so that the distance reaches only
             predictions of its unlabelled ones (the authors' code).
         depth_mean: mean of the distribution through which depth enters, in its unit (the authors' for NYU-v2 in m, and
@@ -75,7 +75,7 @@ class JointTaskRegularization(AuxiliaryObjective):
         weight: float = 4.0,
         encoder_distance: float = 2.0,
         reconstruction: float = 2.0,
-        views: int = 3,
+        crops: bool = True,
         detach_labelled: bool = True,
         depth_mean: float = 2.3618,
         depth_std: float = 1.5876,
@@ -89,10 +89,8 @@ class JointTaskRegularization(AuxiliaryObjective):
         check_not_negative(reconstruction=reconstruction, encoder_distance=encoder_distance)
         check_positive(mapping_width=mapping_width, mapping_lr=mapping_lr, depth_std=depth_std)
         check_finite(depth_mean=depth_mean)
-        if views not in (1, 3):
-            raise ValueError(f"views should be 1 or 3, not {views}")
         self.reconstruction, self.encoder_distance = reconstruction, encoder_distance
-        self.views, self.detach_labelled, self.mapping_lr = views, detach_labelled, mapping_lr
+        self.crops, self.detach_labelled, self.mapping_lr = crops, detach_labelled, mapping_lr
         self.channels = [task.encoding_channels for task in tasks]
         self.encodings = [joint_encoding(task, depth_mean, depth_std) for task in tasks]
         self.mapping = JointAutoEncoder(sum(self.channels), mapping_width)
@@ -100,10 +98,10 @@ class JointTaskRegularization(AuxiliaryObjective):
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
         """All terms on the batch; auxiliary losses are joint/distance and joint/reconstruction."""
-        views = [batch] + [self.other_view(batch) for _ in range(self.views - 1)]
+        views = [batch] + [self.other_view(batch) for _ in range(2 if self.crops else 0)]
         every = network(torch.cat([view.images for view in views])).predictions
         parts = [{name: x.chunk(len(views))[number] for name, x in every.items()} for number in range(len(views))]
-        first, second = (0, 0) if self.views == 1 else (1, 2)
+        first, second = (1, 2) if self.crops else (0, 0)
         terms = self.regularization((parts[first], views[first]), (parts[second], views[second]))
         return Losses(self.supervised(parts[0], batch), terms)
 

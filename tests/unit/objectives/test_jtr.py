@@ -86,8 +86,8 @@ def test_both_terms_are_those_of_the_authors_code_image_by_image(monkeypatch: py
 
 def test_the_network_sees_an_image_and_two_crops_of_it() -> None:
     data = batch(LABELS, SIZE)
-    for views, count in ((3, 12), (1, 4)):
-        network, objective = make(views=views)
+    for cropped, count in ((True, 12), (False, 4)):
+        network, objective = make(crops=cropped)
         seen = []
         network.register_forward_hook(lambda _, inputs, output, seen=seen: seen.append(inputs[0]))
         torch.manual_seed(0)
