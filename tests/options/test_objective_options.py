@@ -133,7 +133,7 @@ def rates(network: Any, objective: Any) -> list[list[float]]:
     for _ in range(4):
         found.append([group["lr"] for group in made["optimizer"].param_groups])
         made["optimizer"].step()
-        made["lr_scheduler"].step()
+        made["lr_scheduler"]["scheduler"].step()
     return found
 
 

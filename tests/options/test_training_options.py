@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+import torch
 from lines import Line, check, check_no_other
 from observed_run import observe_run
 
@@ -95,3 +96,15 @@ def test_accumulated_gradients_are_those_of_the_double_batch_without_norms(obser
     fixed = "--training.scales [1] --training.flip false"
     double = watched(observe, f"--training.accumulate 2 {fixed}")["gradient"]
     assert double == pytest.approx(watched(observe, f"--training.batch_size 4 {fixed}")["gradient"], rel=0.3)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_options_for_speed_train_together(observe: Any) -> None:
+    words = "--training.precision bf16-mixed --training.channels_last true --training.accumulate 2 --training.clip 0.5 "
+    words += "--training.schedule poly --data.workers 1 --objective cross_task --objective.mapping_width 0.01"
+    seen = watched(observe, words)
+    assert (seen["precision"], seen["format"]) == ({torch.bfloat16}, {True})
+    assert seen["rates"] == [pytest.approx([1e-4] * 3), pytest.approx([1e-4 * 0.5**0.9] * 3)]
+    assert seen["gradient"] == pytest.approx(0.5, rel=1e-3)
+    assert [len(images) for images in seen["images"]] == [4, 4]  # two views of two images
+    assert seen["order"] == watched(observe)["order"]  # a worker reads the same

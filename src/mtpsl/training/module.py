@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mtpsl.evaluation.evaluate import Evaluator, Scores
@@ -51,6 +50,8 @@ class TrainingModule(lightning.LightningModule):
             encoder_of(network).requires_grad_(False)
         if settings.channels_last:
             self.network.to(memory_format=torch.channels_last)
+            # an objective may make others of the images, such as those of two views behind each other
+            self.network.register_forward_pre_hook(in_channels_last)
 
     def on_train_start(self) -> None:
         """Let a resumed run go on with the rates of its options, not of its checkpoint."""
@@ -86,7 +87,7 @@ class TrainingModule(lightning.LightningModule):
         self._epochs_done = self.current_epoch + (index + 1) / batches
         if self.augmentation is not None:
             batch = self.augmentation(batch)
-        losses = self.objective(self.network, self._formatted(batch))
+        losses = self.objective(self.network, batch)
         self._step = (losses, batch)
         total = losses.total()
         values = {"loss": total, **{f"loss/{n}": x for n, x in {**losses.tasks, **losses.auxiliary}.items()}}
@@ -115,7 +116,7 @@ class TrainingModule(lightning.LightningModule):
 
     def validation_step(self, batch: Batch | ScoredBatch, index: int) -> None:
         """Count a batch."""
-        self.evaluator.update(self.network(self._in_format(batch.images)).predictions, batch)
+        self.evaluator.update(self.network(batch.images).predictions, batch)
 
     def on_validation_epoch_end(self) -> None:
         """Score what was counted."""
@@ -157,13 +158,10 @@ class TrainingModule(lightning.LightningModule):
             sync_dist=self.trainer.world_size > 1,
         )
 
-    def _formatted(self, batch: Batch) -> Batch:
-        if not self.settings.channels_last:
-            return batch
-        return replace(batch, images=self._in_format(batch.images))
 
-    def _in_format(self, images: Tensor) -> Tensor:
-        return images.contiguous(memory_format=torch.channels_last) if self.settings.channels_last else images
+def in_channels_last(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """What a network is called with, in the memory layout of its weights."""
+    return tuple(x.contiguous(memory_format=torch.channels_last) for x in inputs)
 
 
 def epoch_seed(seed: int, epoch: int, rank: int) -> int:
