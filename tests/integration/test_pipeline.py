@@ -223,32 +223,6 @@ def test_print_config_can_be_trained_from(data: Path, tmp_path: Path) -> None:
     assert main(["train", str(recipe), "--training.epochs", "1", "--out", str(tmp_path / "b"), *SMALL]) == 0
 
 
-def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("train", "evaluate", "predict", "compare", "check", "scenes", "recipes", "demo"):
-        with pytest.raises(SystemExit) as stopped:
-            main([command, "--help"])
-        assert stopped.value.code == 0
-        assert "usage" in capsys.readouterr().out
-
-
-def test_speed_options_train_too(data: Path, tmp_path: Path) -> None:
-    options = ["--training.precision", "bf16-mixed", "--training.channels_last", "true", "--training.accumulate", "2"]
-    options += [
-        "--training.clip",
-        "1.0",
-        "--objective.views",
-        "2",
-        "--data.workers",
-        "1",
-        "--training.schedule",
-        "poly",
-    ]
-    options += ["--data.root", str(data), "--training.epochs", "1", "--out", str(tmp_path / "run")]
-    done = mtpsl("train", *options, *SMALL)
-    assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "run" / "scores.json").read_text())["run"]["complete"]
-
-
 COMPILED = """
 import sys
 from torch import nn

@@ -1,4 +1,4 @@
-"""Two processes train what one with the double batch does; runs with a weighting are complete and can be resumed."""
+"""Runs with a weighting are complete and can be resumed."""
 
 from __future__ import annotations
 
@@ -11,46 +11,10 @@ import lightning
 import pytest
 import torch
 from command import mtpsl, write_dataset
-from torch import Tensor, multiprocessing
-from two_processes import CHOSEN, KINDS, Tiny, process, sums, train
+from two_processes import KINDS
 
 from mtpsl.cli import main
 from mtpsl.training.run import load_run
-
-
-@pytest.fixture(scope="module")
-def folder_of_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("two")
-    multiprocessing.start_processes(process, (str(folder),), nprocs=2, start_method="spawn")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def of_two(folder_of_two: Path) -> list[dict[str, list[Tensor]]]:
-    folder = folder_of_two
-    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
-
-
-@pytest.mark.parametrize("name", CHOSEN)
-def test_two_processes_train_what_one_does_with_the_double_batch(
-    name: str, of_two: list[dict[str, list[Tensor]]]
-) -> None:
-    start, wanted = [*Tiny().parameters()], train(name, slice(0, 4))
-    for first, second, one in zip(of_two[0][name], of_two[1][name], wanted, strict=True):
-        torch.testing.assert_close(first, second, rtol=0, atol=0, equal_nan=True)
-        torch.testing.assert_close(first, one, rtol=1e-5, atol=1e-5, equal_nan=True)
-    assert any((a - b).abs().max() > 1e-3 for a, b in zip(start, wanted, strict=False))
-
-
-def test_what_an_objective_measures_counts_the_images_of_all_processes(folder_of_two: Path) -> None:
-    first, second = (torch.load(folder_of_two / f"sums{rank}.pt") for rank in range(2))
-    for name in first:
-        torch.testing.assert_close(first[name], second[name], rtol=0, atol=0, equal_nan=True)
-    one = sums(slice(0, 4))
-    torch.testing.assert_close(first["factors"], one["factors"], rtol=1e-4, atol=0)
-    torch.testing.assert_close(first["gain"], one["gain"], rtol=1e-4, atol=1e-5, equal_nan=True)
-    assert (first["relations.mismatched"] > 0).sum() == 2  # each of the two pairs was seen in one process only
-
 
 OPTIONS = ["--network.width", "0.125", "--training.batch_size", "2", "--training.sheets", "1", "--training.accelerator"]
 OPTIONS += ["cpu", "--quiet", "--data.regime", "one"]

@@ -1,4 +1,4 @@
-"""What the processes of a test train; it imports little, since every process starts with it."""
+"""What the processes of a test train with each weighting; it imports little, since every process starts with it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ CHOSEN = ["uniform", "uncertainty", "dwa", "gradnorm", "mgda", "pcgrad", "upgrad
 
 class Tiny(nn.Module):
     """A network without a norm, whose statistics would differ between processes."""
+
+    stride, feature_channels = 1, 8
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,8 +63,6 @@ def train(name: str, rows: slice) -> list[Tensor]:
 class Featured(Tiny):
     """The same for objectives that need features; heads of depth and normals, which draw nothing."""
 
-    stride, feature_channels = 1, 8
-
     def forward(self, images: Tensor) -> Output:
         x = self.body(images)
         return Output({name: head(x) for name, head in self.heads.items() if name != "segmentation"}, [x])
@@ -80,11 +80,3 @@ def sums(rows: slice) -> dict[str, Tensor]:
     objective.end_epoch()
     assert objective.balance is not None
     return {"factors": objective.balance.factors(), "gain": objective.relations.gain(), **objective.state_dict()}
-
-
-def process(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    torch.save({name: train(name, slice(2 * rank, 2 * rank + 2)) for name in CHOSEN}, f"{folder}/{rank}.pt")
-    torch.save(sums(slice(2 * rank, 2 * rank + 2)), f"{folder}/sums{rank}.pt")
-    distributed.destroy_process_group()
