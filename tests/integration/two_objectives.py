@@ -45,7 +45,7 @@ class Settled(Augmentation):
 def settled(some: list[Task], objective: Objective) -> Objective:
     """The objective without randomness; batch norms keep to their statistics."""
     some[0].encode_prediction = lambda prediction: prediction.softmax(1)  # type: ignore[method-assign]
-    for name in ("second_view", "crop"):
+    for name in ("second_view", "crop", "other_view"):
         if hasattr(objective, name):
             setattr(objective, name, Settled(some, scales=(2.0,), flip=False))
     for module in objective.modules():

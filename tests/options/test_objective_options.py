@@ -65,7 +65,11 @@ LINES = {
     "max_pairs": Line("1", ALL),
     "balance": Line("true", {"gradient"}),
     "reconstruction": Line("1", {*TERMS, "own gradient"}),
-    "detach_labelled": Line("true", {"gradient"}),
+    "detach_labelled": Line("false", {"gradient"}),
+    "encoder_distance": Line("1", {*TERMS, "own gradient"}),
+    "crops": Line("false", {"supervised", *ALL, "images"}),  # norms see the crops, too
+    "depth_mean": Line("1", ALL),
+    "depth_std": Line("1", ALL),
 }
 """Observations are those of `observe_objective`; `objective.option` goes before `option`."""
 SMALL = {"mapping_width": "0.01", "discriminator_channels": "8"}
