@@ -19,6 +19,7 @@ from mtpsl.data.palettes import table_numbers
 from mtpsl.data.stored import Stored
 from mtpsl.errors import UserError
 from mtpsl.tasks import HumanParts, Segmentation, Task
+from mtpsl.tasks.class_losses import check_class_losses
 from mtpsl.tasks.human_parts import PART_NAMES
 from mtpsl.tasks.segmentation import Absent
 
@@ -33,6 +34,10 @@ class SegmentationFormat(LabelFormat):
         colors: an RGB triple from 0 to 255 per class: what RGB files hold, and what pictures show.
         absent: how a class that neither predictions nor labels show enters mIoU: `skip` or `zero`.
         values: the stored number of each class, or several in a list; by default 0, 1, ...
+        class_weights: what the loss of a pixel of each class is multiplied with, one number per class; or `balanced`:
+            all pixels over (classes times the class's pixels), counted in the training labels in use.
+        label_smoothing: the part of each label, from 0 to below 1, that goes to all classes alike.
+        dice: weight of a Dice loss beside cross-entropy.
     """
 
     classes: Given
@@ -40,6 +45,9 @@ class SegmentationFormat(LabelFormat):
     colors: Given = None
     absent: Given = field(default="skip", kw_only=True)
     values: Given = field(default=None, kw_only=True)
+    class_weights: Given = field(default=None, kw_only=True)
+    label_smoothing: Given = field(default=0.0, kw_only=True)
+    dice: Given = field(default=0.0, kw_only=True)
     kind: ClassVar[str] = "segmentation"
 
     def __post_init__(self) -> None:
@@ -69,6 +77,7 @@ class SegmentationFormat(LabelFormat):
             raise ValueError(
                 f"`colors` should be {self.num_classes} triples [r, g, b] from 0 to 255, not {self.colors}"
             )
+        check_class_losses(self.num_classes, self.class_weights, self.label_smoothing, self.dice)
         numbers, _ = self._ignored
         if self.values is not None and (both := {*numbers} & {*self._numbers}):
             raise ValueError(f"{min(both)} should be in `values` or in `ignore`, not in both")
@@ -84,7 +93,15 @@ class SegmentationFormat(LabelFormat):
 
     def _options(self) -> dict[str, Any]:
         names = None if isinstance(self.classes, int) else self.classes
-        return {"num_classes": self.num_classes, "class_names": names, "colors": self.colors, "absent": self.absent}
+        return {
+            "num_classes": self.num_classes,
+            "class_names": names,
+            "colors": self.colors,
+            "absent": self.absent,
+            "class_weights": self.class_weights,
+            "label_smoothing": self.label_smoothing,
+            "dice": self.dice,
+        }
 
     @cached_property
     def _numbers(self) -> Mapping[int, int]:
@@ -169,6 +186,10 @@ class HumanPartsFormat(SegmentationFormat):
         colors: an RGB triple from 0 to 255 per class: what RGB files hold, and what pictures show.
         absent: how a class that neither predictions nor labels show enters mIoU: `skip` or `zero`.
         values: the stored number of each class, or several in a list; by default 0, 1, ...
+        class_weights: what the loss of a pixel of each class is multiplied with, one number per class; or `balanced`:
+            all pixels over (classes times the class's pixels), counted in the training labels in use.
+        label_smoothing: the part of each label, from 0 to below 1, that goes to all classes alike.
+        dice: weight of a Dice loss beside cross-entropy.
     """
 
     classes: Given = PART_NAMES

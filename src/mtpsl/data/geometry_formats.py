@@ -15,6 +15,7 @@ from mtpsl.data.meanings import counted
 from mtpsl.data.stored import Stored
 from mtpsl.errors import UserError
 from mtpsl.tasks import Depth, Normals, Task
+from mtpsl.tasks.depth import DepthLoss
 from mtpsl.tasks.normals import NormalsLoss, YAxis
 
 
@@ -27,12 +28,17 @@ class DepthFormat(LabelFormat):
         missing: stored numbers that mean "unknown"; may contain nan.
         unit: the unit after scaling; by default m, or 1/m of inverse depth.
         inverse: whether the numbers are inverse depths, such as disparities: larger is nearer.
+        loss: what training minimizes: `l1`, the absolute difference, or `silog`, the scale-invariant error of
+            logarithms.
+        gradient: weight of a loss beside it that compares gradients at four resolutions.
     """
 
     scale: Given = 1.0
     missing: Given = 0.0
     unit: Given = None
     inverse: Given = False
+    loss: Given = "l1"
+    gradient: Given = 0.0
     kind: ClassVar[str] = "depth"
 
     def __post_init__(self) -> None:
@@ -42,6 +48,10 @@ class DepthFormat(LabelFormat):
             raise ValueError(f"`unit` should be a text such as m, not {self.unit}")
         if not isinstance(self.inverse, bool):
             raise ValueError(f"`inverse` should be true or false, not {self.inverse}")
+        if self.loss not in get_args(DepthLoss):
+            raise ValueError(f"`loss` should be l1 or silog, not {self.loss}")
+        if self.gradient != 0 or isinstance(self.gradient, bool):
+            positive("gradient", self.gradient)
 
     def _missing(self) -> list[float]:
         values = self.missing if isinstance(self.missing, list | tuple) else [self.missing]
@@ -52,7 +62,7 @@ class DepthFormat(LabelFormat):
 
     def task(self, name: str) -> Task:
         """Depth."""
-        return Depth(name, unit=self.unit, inverse=self.inverse)
+        return Depth(name, unit=self.unit, inverse=self.inverse, loss=self.loss, gradient=self.gradient)
 
     def numbers(self, stored: Stored, path: Path) -> np.ndarray:
         """Few bits are refused: 1 may be a 1, or the brightest of 255 levels."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,22 +12,43 @@ from torchmetrics import Metric
 
 from mtpsl.structures import TargetSpec, masked_mean
 from mtpsl.tasks.base import Task, paint_invalid
+from mtpsl.tasks.depth_losses import gradient_loss, log_ratio, scale_invariant
+
+DepthLoss = Literal["l1", "silog"]
 
 
 class Depth(Task):
-    """Depth: L1 loss, absolute and relative error, root mean square error.
+    """Depth: L1 or scale-invariant loss, absolute and relative error, root mean square error.
 
     Args:
         name: the task's name.
         unit: the unit of labels, predictions and errors; by default m, or 1/m of inverse depth.
         inverse: labels and predictions are one over the depth (up to a factor), as disparities are.
+        loss: `l1`, the absolute difference, or `silog`, the scale-invariant error of logarithms, which leaves out
+            labels of zero (`depth_losses.scale_invariant`).
+        gradient: weight of a loss that compares gradients at four resolutions and is added
+            (`depth_losses.gradient_loss`); those of logarithms where `loss` is `silog`.
     """
 
     score_types = {"abs_err": ("m", False), "rel_err": ("", False), "rmse": ("m", False)}
     primary = "abs_err"
 
-    def __init__(self, name: str = "depth", *, unit: str | None = None, inverse: bool = False) -> None:
+    def __init__(
+        self,
+        name: str = "depth",
+        *,
+        unit: str | None = None,
+        inverse: bool = False,
+        loss: DepthLoss = "l1",
+        gradient: float = 0.0,
+    ) -> None:
         super().__init__(name)
+        if loss not in get_args(DepthLoss):
+            raise ValueError(f"{name}: loss should be l1 or silog, not {loss!r}")
+        if not 0 <= gradient < math.inf:
+            raise ValueError(f"{name}: gradient should be a weight of 0 or more, not {gradient}")
+        self.loss_kind: DepthLoss = loss
+        self.gradient = float(gradient)
         self.inverse = inverse
         self.unit = ("1/m" if inverse else "m") if unit is None else unit
         self.score_types = {"abs_err": (self.unit, False), "rel_err": ("", False), "rmse": (self.unit, False)}
@@ -34,14 +56,22 @@ class Depth(Task):
         self.target_spec = TargetSpec(1, torch.float32)
 
     def options(self) -> dict[str, Any]:
-        """The unit, and whether depth is inverse."""
-        return {"unit": self.unit, "inverse": self.inverse}
+        """The unit, whether depth is inverse, and the loss."""
+        return {"unit": self.unit, "inverse": self.inverse, "loss": self.loss_kind, "gradient": self.gradient}
 
     def loss(
         self, prediction: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]
     ) -> Float[Tensor, " b"]:
-        """Absolute difference."""
-        return masked_mean((prediction - target)[:, 0].abs(), valid)
+        """Absolute difference or scale-invariant error, and the difference of gradients."""
+        if self.loss_kind == "silog":
+            target = target.masked_fill(~valid[:, None], 1.0)  # zero times a hidden NaN would be a NaN gradient
+            valid = valid & (target[:, 0] > 0)
+            difference = log_ratio(prediction[:, 0], target[:, 0].masked_fill(~valid, 1.0))
+            loss = scale_invariant(difference, valid)
+        else:
+            difference = (prediction - target)[:, 0]
+            loss = masked_mean(difference.abs(), valid)
+        return loss + self.gradient * gradient_loss(difference, valid) if self.gradient else loss
 
     def decode(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
         """The prediction; nothing is behind the camera, so negative values become zero."""

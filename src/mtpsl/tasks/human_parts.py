@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mtpsl.tasks.segmentation import Absent, Segmentation
+from mtpsl.tasks.segmentation import Absent, ClassWeights, Segmentation
 
 PART_NAMES = ("background", "head", "torso", "upper arm", "lower arm", "upper leg", "lower leg")
 PART_COLORS = (
@@ -32,6 +32,9 @@ class HumanParts(Segmentation):
         colors: an RGB triple from 0 to 255 for every class; by default those of the seven.
         absent: how a class that neither predictions nor labels show enters mIoU: `skip` leaves it out, `zero` counts it
             as 0, as public multi-task code for PASCAL does.
+        class_weights: as for `Segmentation`; so are the next two.
+        label_smoothing: the part of each label that goes to all classes alike.
+        dice: weight of a Dice loss that is added.
     """
 
     def __init__(
@@ -42,7 +45,19 @@ class HumanParts(Segmentation):
         class_names: Sequence[str] | None = None,
         colors: Sequence[Sequence[int]] | None = None,
         absent: Absent = "skip",
+        class_weights: ClassWeights = None,
+        label_smoothing: float = 0.0,
+        dice: float = 0.0,
     ) -> None:
         if num_classes == len(PART_NAMES):
             class_names, colors = class_names or PART_NAMES, colors or PART_COLORS
-        super().__init__(name, num_classes=num_classes, class_names=class_names, colors=colors, absent=absent)
+        super().__init__(
+            name,
+            num_classes=num_classes,
+            class_names=class_names,
+            colors=colors,
+            absent=absent,
+            class_weights=class_weights,
+            label_smoothing=label_smoothing,
+            dice=dice,
+        )

@@ -13,12 +13,14 @@ from torchmetrics import Metric
 
 from mtpsl.structures import TargetSpec, masked_mean
 from mtpsl.tasks.base import Task, paint_invalid
+from mtpsl.tasks.class_losses import balanced_weights, check_class_losses, dice_loss
 
 Absent = Literal["skip", "zero"]
+ClassWeights = Sequence[float] | Literal["balanced"] | None
 
 
 class Segmentation(Task):
-    """A class for every pixel: cross-entropy, mIoU and pixel accuracy.
+    """A class for every pixel: cross-entropy (and Dice loss), mIoU and pixel accuracy.
 
     Args:
         name: the task's name.
@@ -27,6 +29,10 @@ class Segmentation(Task):
         colors: an RGB triple from 0 to 255 for every class; by default well-separated hues.
         absent: how a class that neither predictions nor labels show enters mIoU: `skip` leaves it out, `zero` counts it
             as 0, for comparison with code that does so.
+        class_weights: what the cross-entropy of a pixel of each class is multiplied with, before it is averaged over
+            all valid pixels; or `balanced`, until `balanced` gives numbers for the labels in use.
+        label_smoothing: the part of each label that goes to all classes alike.
+        dice: weight of a Dice loss that is added, see `class_losses.dice_loss`.
     """
 
     score_types = {"miou": ("%", True), "pixel_accuracy": ("%", True)}
@@ -41,6 +47,9 @@ class Segmentation(Task):
         class_names: Sequence[str] | None = None,
         colors: Sequence[Sequence[int]] | None = None,
         absent: Absent = "skip",
+        class_weights: ClassWeights = None,
+        label_smoothing: float = 0.0,
+        dice: float = 0.0,
     ) -> None:
         super().__init__(name)
         if num_classes < 2:
@@ -51,6 +60,14 @@ class Segmentation(Task):
             raise ValueError(f"{name}: colors should have {num_classes} entries, not {len(colors)}")
         if absent not in get_args(Absent):
             raise ValueError(f"{name}: absent should be skip or zero, not {absent!r}")
+        try:
+            check_class_losses(num_classes, class_weights, label_smoothing, dice)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        self.class_weights: ClassWeights = (
+            class_weights if class_weights is None or isinstance(class_weights, str) else [*map(float, class_weights)]
+        )
+        self.label_smoothing, self.dice = float(label_smoothing), float(dice)
         self.absent: Absent = absent
         self.num_classes = self.out_channels = self.encoding_channels = num_classes
         self.class_names = list(class_names) if class_names is not None else [str(i) for i in range(num_classes)]
@@ -58,20 +75,44 @@ class Segmentation(Task):
         self.target_spec = TargetSpec(0, torch.long)
 
     def options(self) -> dict[str, Any]:
-        """Classes, their colours and how absent ones count."""
+        """Classes, their colours, how absent ones count, and the loss."""
         return {
             "num_classes": self.num_classes,
             "class_names": self.class_names,
             "colors": (self.colors * 255).round().int().tolist(),
             "absent": self.absent,
+            "class_weights": self.class_weights,
+            "label_smoothing": self.label_smoothing,
+            "dice": self.dice,
         }
+
+    def balanced(self, counts: Int[Tensor, " c"]) -> Segmentation:
+        """The same task with the weights that `balanced` means for labels with so many pixels of each class."""
+        return type(self)(self.name, **{**self.options(), "class_weights": balanced_weights(counts)})
 
     def loss(
         self, prediction: Float[Tensor, "b c h w"], target: Int[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]
     ) -> Float[Tensor, " b"]:
-        """Cross-entropy."""
-        pixels = F.cross_entropy(prediction, target.masked_fill(~valid, -100), ignore_index=-100, reduction="none")
-        return masked_mean(pixels, valid)
+        """Cross-entropy, weighted and smoothed, and the Dice loss beside it.
+
+        Raises:
+            ValueError: `class_weights` is `balanced` still.
+        """
+        if isinstance(self.class_weights, str):
+            raise ValueError(
+                f"{self.name}: class_weights should be numbers in training, not {self.class_weights}: make the task "
+                "that has them with Segmentation.balanced(counts)"
+            )
+        pixels = F.cross_entropy(
+            prediction,
+            target.masked_fill(~valid, -100),
+            weight=None if self.class_weights is None else prediction.new_tensor(self.class_weights),
+            ignore_index=-100,
+            reduction="none",
+            label_smoothing=self.label_smoothing,
+        )
+        loss = masked_mean(pixels, valid)
+        return loss + self.dice * dice_loss(prediction.softmax(1), target, valid) if self.dice else loss
 
     def decode(self, prediction: Float[Tensor, "b c h w"]) -> Int[Tensor, "b h w"]:
         """The most likely class."""

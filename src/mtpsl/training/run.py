@@ -26,6 +26,7 @@ from mtpsl.training.assemble import (
     training_sizes,
 )
 from mtpsl.training.callbacks import History, LastCheckpoint
+from mtpsl.training.class_balance import with_class_weights
 from mtpsl.training.config import RunConfig
 from mtpsl.training.continued import changed_options, check_same_data, record, written
 from mtpsl.training.expected_time import ExpectedTime
@@ -81,6 +82,8 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     if config.data.cache:
         fill_caches(data, progress=progress, say=main)
     require_variety(data.train)
+    known = folder.read_tasks() if checkpoint else ()
+    data = dataclasses.replace(data, tasks=with_class_weights(data.tasks, data.train, known))
     objective = build_objective(config, data.tasks, network)
     weighting = build_weighting(config, data.tasks)
     augmentation = build_augmentation(config, data.tasks)

@@ -200,9 +200,10 @@ def test_human_parts_are_seven_classes_unless_told_otherwise(tmp_path):
 
 
 def test_formats_hand_their_options_to_the_task():
-    assert DepthFormat(inverse=True).task("near").options() == {"unit": "1/m", "inverse": True}
-    assert DepthFormat(inverse=True, unit="").task("near").options() == {"unit": "", "inverse": True}
-    assert DepthFormat().task("depth").options() == {"unit": "m", "inverse": False}
+    options = {"unit": "1/m", "inverse": True, "loss": "l1", "gradient": 0.0}
+    assert DepthFormat(inverse=True).task("near").options() == options
+    assert DepthFormat(inverse=True, unit="").task("near").options() == options | {"unit": ""}
+    assert DepthFormat().task("depth").options() == options | {"unit": "m", "inverse": False}
     assert NormalsFormat(loss="l1").task("normals").options() == {"loss": "l1", "y_axis": "up"}
     assert NormalsFormat(y_axis="down").task("normals").options() == {"loss": "cosine", "y_axis": "down"}
     assert SegmentationFormat(3, absent="zero").task("segmentation").options()["absent"] == "zero"

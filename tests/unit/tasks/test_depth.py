@@ -77,7 +77,8 @@ def test_near_is_drawn_bright_of_inverse_depth_too() -> None:
 def test_inverse_depth_is_scored_in_its_own_unit() -> None:
     assert Depth(inverse=True).score_types["abs_err"] == ("1/m", False)
     assert Depth(inverse=True, unit="").score_types["rmse"] == ("", False)
-    assert Depth(inverse=True, unit="px").options() == {"unit": "px", "inverse": True}
+    options = {"unit": "px", "inverse": True, "loss": "l1", "gradient": 0.0}
+    assert Depth(inverse=True, unit="px").options() == options
 
 
 def test_labels_of_zero_have_no_relative_error() -> None:

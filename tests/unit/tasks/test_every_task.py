@@ -20,7 +20,12 @@ MADE: dict[str, Task] = {
     **{name: kind() for name, kind in TASKS.items() if name != "segmentation"},  # type: ignore[call-arg]
     "segmentation": Segmentation(num_classes=5),
     "segmentation, absent classes as 0": Segmentation(num_classes=5, absent="zero"),
+    "segmentation, weighted": Segmentation(
+        num_classes=5, class_weights=[1, 2, 0.5, 0.3, 1], label_smoothing=0.1, dice=0.5
+    ),
     "inverse depth": Depth(inverse=True),
+    "depth by logarithms": Depth(loss="silog", gradient=0.5),
+    "depth and its gradients": Depth(gradient=0.5),
     "normals by L1": Normals(loss="l1"),
     "edges after nms": Edges(nms=True, workers=1),
 }
