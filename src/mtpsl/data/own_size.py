@@ -35,6 +35,10 @@ class OwnSizeLabels(LabelledDataset):
         """Height and width of an image as the network sees it."""
         return self.sized.image_size(index)
 
+    def original_size(self, index: int) -> tuple[int, int]:
+        """Height and width of an image as it is stored."""
+        return self.sized.original_size(index)
+
     def _read(self, index: int, tasks: Sequence[str]) -> Sample:
         labels = self.stored.read(index, tasks)
         return Sample(self.keys[index], self.sized.read(index, []).image, labels.targets, labels.valid)

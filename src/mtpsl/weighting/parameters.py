@@ -12,12 +12,15 @@ from torch.autograd.graph import Node
 def shared_parameters(network: nn.Module, losses: Iterable[Tensor] = ()) -> list[nn.Parameter]:
     """The trainable parameters of a network that belong to no single task.
 
-    In a network with a `ModuleDict` called `heads`, as all of this package's have, these are all but the heads'. In any
-    other one they are those that at least two of the `losses` reach.
+    In a network with a `ModuleDict` called `heads`, as all of this package's have, these are all but the heads' and
+    those of other such dictionaries with an entry for each head (decoders of each task). In any other one they are those
+    that at least two of the `losses` reach.
     """
     trainable = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    if isinstance(getattr(network, "heads", None), nn.ModuleDict):
-        return [p for name, p in trainable.items() if not name.startswith("heads.")]
+    if isinstance(heads := getattr(network, "heads", None), nn.ModuleDict):
+        dicts = {name: part for name, part in network.named_children() if isinstance(part, nn.ModuleDict)}
+        own = tuple(f"{name}." for name, part in dicts.items() if part.keys() == heads.keys())
+        return [p for name, p in trainable.items() if not name.startswith(own)]
     counts: dict[int, int] = {}
     for loss in losses:
         for identity in map(id, reached(loss)):

@@ -116,7 +116,8 @@ def test_labels_keep_their_size_where_asked_and_images_never(tree: Path, score_s
     assert isinstance(dataset, OwnSizeLabels) == (score_size == "own")
     for index, own in enumerate([(6, 8), (7, 7), (6, 6)]):
         one = dataset[index]
-        assert tuple(one.image.shape[-2:]) == (32, 32)
+        assert tuple(one.image.shape[-2:]) == dataset.image_size(index) == (32, 32)
+        assert dataset.original_size(index) == own  # predictions are made of pictures seen like these
         sizes = {tuple(valid.shape) for valid in one.valid.values()}
         assert sizes == {own if score_size == "own" else (32, 32)}
     hidden = dataset.read(0, ["edges"])

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from builders import LABELS, batch, tasks
 from mtpsl.errors import UserError
+from mtpsl.networks import EncoderDecoder
 from mtpsl.objectives import OBJECTIVES, Objective
 from mtpsl.structures import Batch, Losses, Output
 from mtpsl.weighting import WEIGHTINGS, GradientWeighting, Weighting, shared_parameters
@@ -240,6 +241,15 @@ def test_shared_parameters_are_all_but_the_heads_or_those_that_several_losses_re
     x = other["trunk"](torch.ones(2))
     losses = [other[name](x).sum() for name in "abc"]
     assert [*map(id, shared_parameters(other, losses))] == [*map(id, other["trunk"].parameters())]
+
+
+@pytest.mark.parametrize("per_task", [False, True])
+def test_a_decoder_for_each_task_is_not_shared(per_task: bool) -> None:
+    network = EncoderDecoder(
+        {"segmentation": 3, "depth": 1}, encoder="test_resnet", decoder_channels=4, decoder_per_task=per_task
+    )
+    expected = [*network.encoder.parameters(), *([] if per_task else network.decoders.parameters())]
+    assert [*map(id, shared_parameters(network))] == [*map(id, expected)]
 
 
 def test_a_network_without_heads_of_that_name_gives_the_same_gradients() -> None:
