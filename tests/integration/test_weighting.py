@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import lightning
@@ -13,7 +14,11 @@ import torch
 from command import mtpsl, write_dataset
 from two_processes import KINDS
 
+from builders import tasks
 from mtpsl.cli import main
+from mtpsl.errors import UserError
+from mtpsl.training.assemble import build_network, build_weighting
+from mtpsl.training.config import parse_config
 from mtpsl.training.run import load_run
 
 OPTIONS = ["--network.width", "0.125", "--training.batch_size", "2", "--training.sheets", "1", "--training.accelerator"]
@@ -120,3 +125,21 @@ def test_a_missing_solver_is_told_before_training(
     assert main(["train", "--data.root", str(data), "--out", str(run), "--weighting", "nash_mtl", *OPTIONS]) == 2
     assert "weighting nash_mtl needs cvxpy and ecos: pip install 'mtpsl[solvers]'" in capsys.readouterr().err
     assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("gradnorm --weighting.layer nothing", "layer 'nothing' is no parameter .* such as encoder.model"),
+        ("gradnorm --weighting.layer encoder.0.0.weight --training.freeze_encoder true", "is no parameter of the"),
+        ("gradnorm --training.freeze_encoder true", "gradnorm weighs what tasks share, of which nothing is trained"),
+        ("mgda --training.freeze_encoder true", "mgda weighs what tasks share, of which nothing is trained"),
+    ],
+)
+def test_a_weighting_without_anything_to_weigh_is_refused(words: str, message: str) -> None:
+    per_task = "--network encoder_decoder --network.encoder test_resnet --network.decoder_per_task true --weighting"
+    config = parse_config([*per_task.split(), *words.split()], {})
+    network = build_network(config, tasks())
+    with pytest.raises(UserError, match=message):
+        build_weighting(config, tasks(), network)
+    assert build_weighting(replace(config, weighting="dwa", weighting_options={}), tasks(), network)

@@ -40,7 +40,7 @@ def observe_weighting(name: str, words: Sequence[str]) -> dict[str, Any]:
     config = parse_config(["--weighting", name, *words], {})
     torch.manual_seed(0)
     network = SegNet({task.name: task.out_channels for task in tasks()}, width=0.01)
-    objective, weighting = Supervised(tasks(), network), build_weighting(config, tasks())
+    objective, weighting = Supervised(tasks(), network), build_weighting(config, tasks(), network)
     data = batch(LABELS["all labelled"], (32, 32))
     weights = []
     for epoch in range(3):

@@ -59,5 +59,6 @@ def _build(config: RunConfig, tasks: list[Task]) -> None:
     if config.network_options.get("weights") == "hub":  # nothing is downloaded for a check
         config = replace(config, network_options={**config.network_options, "weights": "none"})
     with torch.device("meta"):
-        build_objective(config, tasks, build_network(config, tasks))
-        build_weighting(config, tasks)
+        network = build_network(config, tasks)
+        build_objective(config, tasks, network)
+        build_weighting(config, tasks, network)

@@ -27,8 +27,9 @@ from mtpsl.structures import Batch
 from mtpsl.tasks import Task
 from mtpsl.training.config import RunConfig
 from mtpsl.training.open_data import open_scored, open_split
+from mtpsl.training.optimizer import encoder_of
 from mtpsl.training.settings import DataSettings
-from mtpsl.weighting import WEIGHTINGS, Weighting
+from mtpsl.weighting import WEIGHTINGS, GradientWeighting, GradNorm, Weighting, shared_parameters
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,12 @@ def build_objective(config: RunConfig, tasks: list[Task], network: MultiTaskNetw
         raise UserError(f"objective {config.objective}: {error}") from error
 
 
-def build_weighting(config: RunConfig, tasks: list[Task]) -> Weighting:
-    """The weighting of a run, in its initial state."""
+def build_weighting(config: RunConfig, tasks: list[Task], network: MultiTaskNetwork) -> Weighting:
+    """The weighting of a run, in its initial state.
+
+    Raises:
+        UserError: its options make no sense, or the network trains no parameter that it could weigh.
+    """
     if config.weighting == "gradnorm" and config.training.compile and config.weighting_options.get("layer") is None:
         raise UserError(
             "weighting gradnorm cannot see which layer tasks share last in a compiled network: name its weight with "
@@ -166,11 +171,25 @@ def build_weighting(config: RunConfig, tasks: list[Task]) -> Weighting:
             "use one of the two"
         )
     try:
-        return WEIGHTINGS[config.weighting]([task.name for task in tasks], **config.weighting_options)
+        weighting = WEIGHTINGS[config.weighting]([task.name for task in tasks], **config.weighting_options)
     except UserError:
         raise
     except ValueError as error:
         raise UserError(f"weighting {config.weighting}: {error}") from error
+    frozen = {id(p) for p in encoder_of(network).parameters()} if config.training.freeze_encoder else set()
+    layer = config.weighting_options.get("layer")
+    trained = [name for name, p in network.named_parameters() if id(p) not in frozen]
+    if layer is not None and layer not in trained:
+        raise UserError(
+            f"weighting.layer {layer!r} is no parameter of the network that is trained: give one such as {trained[0]}"
+        )
+    of_shared = isinstance(weighting, GradientWeighting) or (isinstance(weighting, GradNorm) and layer is None)
+    if of_shared and all(id(p) in frozen for p in shared_parameters(network)):
+        raise UserError(
+            f"weighting {config.weighting} weighs what tasks share, of which nothing is trained: leave out "
+            "training.freeze_encoder or network.decoder_per_task, or choose another weighting"
+        )
+    return weighting
 
 
 def build_augmentation(config: RunConfig, tasks: list[Task]) -> Callable[[Batch], Batch] | None:

@@ -85,7 +85,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     known = folder.read_tasks() if checkpoint else ()
     data = dataclasses.replace(data, tasks=with_class_weights(data.tasks, data.train, known))
     objective = build_objective(config, data.tasks, network)
-    weighting = build_weighting(config, data.tasks)
+    weighting = build_weighting(config, data.tasks, network)
     augmentation = build_augmentation(config, data.tasks)
     if checkpoint:
         if "optimizer_states" not in stored:

@@ -13,8 +13,8 @@ def shared_parameters(network: nn.Module, losses: Iterable[Tensor] = ()) -> list
     """The trainable parameters of a network that belong to no single task.
 
     In a network with a `ModuleDict` called `heads`, as all of this package's have, these are all but the heads' and
-    those of other such dictionaries with an entry for each head (decoders of each task). In any other one they are those
-    that at least two of the `losses` reach.
+    those of other such dictionaries with an entry for each head (a decoder of each task). In any other one they are
+    those that at least two of the `losses` reach.
     """
     trainable = {name: p for name, p in network.named_parameters() if p.requires_grad}
     if isinstance(heads := getattr(network, "heads", None), nn.ModuleDict):
