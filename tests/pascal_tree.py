@@ -38,7 +38,7 @@ def save_context(path: Path, labels: np.ndarray) -> None:
 
 
 def save_png(path: Path, array: np.ndarray, palette: bool = False) -> None:
-    """Write a PNG, on request with a colour table as VOC's."""
+    """Write a PNG, on request with a color table as VOC's."""
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.fromarray(array.astype(np.uint8))
     if palette:

@@ -24,7 +24,7 @@ SMALL = [
 
 
 def write_dataset(root: Path, train: int = 6, val: int = 3, size: tuple[int, int] = (32, 64)) -> Path:
-    """Pictures with segmentation, depth and normals that can be guessed from their colours."""
+    """Pictures with segmentation, depth and normals that can be guessed from their colors."""
     random = np.random.default_rng(0)
     for split, count in (("train", train), ("val", val)):
         for index in range(count):

@@ -1,8 +1,8 @@
-"""The classes of Cityscapes: names, colours, and the label ids that belong to each.
+"""The classes of Cityscapes: names, colors, and the label ids that belong to each.
 
 Source: Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene Understanding", CVPR 2016; the ids, the 19
-evaluated classes and the colours are those of the label list in the cityscapesScripts. The seven classes are its
-categories without "void"; each has the colour of one of its classes.
+evaluated classes and the colors are those of the label list in the cityscapesScripts. The seven classes are its
+categories without "void"; each has the color of one of its classes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mtpsl.errors import UserError
 
 Color = tuple[int, int, int]
 
-#: name, colour and label ids
+#: name, color and label ids
 SEVEN: list[tuple[str, Color, range]] = [
     ("flat", (128, 64, 128), range(7, 11)),
     ("construction", (70, 70, 70), range(11, 17)),
@@ -23,7 +23,7 @@ SEVEN: list[tuple[str, Color, range]] = [
     ("human", (220, 20, 60), range(24, 26)),
     ("vehicle", (0, 0, 142), range(26, 34)),
 ]
-#: name, colour and label id
+#: name, color and label id
 NINETEEN: list[tuple[str, Color, int]] = [
     ("road", (128, 64, 128), 7),
     ("sidewalk", (244, 35, 232), 8),
@@ -51,7 +51,7 @@ NUM_IDS = 34
 
 @dataclass(frozen=True)
 class Classes:
-    """Names, colours, and the class of each label id; an id that is in neither `table` nor `ignore` does not exist."""
+    """Names, colors, and the class of each label id; an id that is in neither `table` nor `ignore` does not exist."""
 
     names: list[str]
     colors: list[Color]

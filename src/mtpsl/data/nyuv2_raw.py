@@ -32,7 +32,7 @@ SOURCES = {
 }
 ARRAYS = {"segmentation": "labels", "depth": "depths"}
 SPLITS = {"train": "trainNdxs", "val": "testNdxs"}
-#: of the colour camera, onto which depth was projected: at 480 x 640 (height x width)
+#: of the color camera, onto which depth was projected: at 480 x 640 (height x width)
 CAMERA, CAMERA_SIZE = Intrinsics(518.86, 519.47, 325.58, 253.74), (480, 640)
 #: pixels; a compromise between the sensor's noise and small things
 RADIUS = 5
@@ -55,7 +55,7 @@ class NYUv2Raw(StoredDataset):
     vectors shorter than 1 are brought to length 1, those of length 0.1 or less are unknown. It has to hold a file for
     every row, so that a folder that counts from 1 is noticed.
 
-    The images keep the white border of the colour camera's projection, which the preprocessed set cuts off.
+    The images keep the white border of the color camera's projection, which the preprocessed set cuts off.
 
     Args:
         root: the folder of these files.

@@ -9,7 +9,7 @@ VOC_NAMES = (
 
 
 def voc_colors(count: int = 21) -> list[list[int]]:
-    """The colours of VOC: the bits of the class index are dealt to red, green and blue, highest bits first.
+    """The colors of VOC: the bits of the class index are dealt to red, green and blue, highest bits first.
 
     >>> voc_colors()[15]
     [192, 128, 128]

@@ -1,4 +1,4 @@
-"""Augmentation that changes colours and leaves labels alone."""
+"""Augmentation that changes colors and leaves labels alone."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ class PhotometricAugmentation:
         )
 
     def __call__(self, batch: Batch) -> Batch:
-        """The batch with other colours."""
+        """The batch with other colors."""
         images = torch.stack([self.change(image) for image in batch.images])
         return replace(batch, images=images)

@@ -16,7 +16,7 @@ CLASSES = ("floor", "wall", "ceiling", "table", "crate", "cabinet", "ball", "bar
 
 @dataclass(frozen=True)
 class Material:
-    """The look of a surface: two colours, mixed by a pattern whose details are `period` metres large."""
+    """The look of a surface: two colors, mixed by a pattern whose details are `period` metres large."""
 
     label: str
     pattern: str
@@ -40,7 +40,7 @@ class Builder:
         return low + (high - low) * float(self.random.random())
 
     def material(self, label: str, pattern: str, period: float, *, dark: float = 0.55, gloss: float = 0.0) -> int:
-        """A new material of a random colour; the pattern's second colour is `dark` times the first."""
+        """A new material of a random color; the pattern's second color is `dark` times the first."""
         first = color(self.between(0, 1), self.between(0.15, 0.75), self.between(0.35, 0.9))
         self.materials.append(Material(label, pattern, first, first * dark, period, gloss))
         return len(self.materials) - 1
@@ -85,7 +85,7 @@ def crate(b: Builder, x: float, y: float, z: float, size: float) -> None:
 
 
 def ball(b: Builder, x: float, y: float, z: float, size: float) -> None:
-    """A sphere with coloured segments."""
+    """A sphere with colored segments."""
     paint = b.material("ball", "segments", size, gloss=0.5)
     b.materials[paint] = Material("ball", "segments", b.materials[paint].first, np.full(3, 0.92), size, 0.5)
     b.add(SPHERE, [x, y, z + size], [size, size, size], b.between(0, np.pi), paint)

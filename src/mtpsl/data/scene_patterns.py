@@ -1,4 +1,4 @@
-"""Patterns on surfaces: they tell a crate from a cabinet of the same colour."""
+"""Patterns on surfaces: they tell a crate from a cabinet of the same color."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mtpsl.data.raycast import Hits
 from mtpsl.data.scene_layout import Scene
 from mtpsl.data.solids import BOX, CYLINDER, SIDE, SPHERE
 
-#: 0 shows a material's first colour, 1 its second
+#: 0 shows a material's first color, 1 its second
 Values = Float[np.ndarray, " p"]
 
 

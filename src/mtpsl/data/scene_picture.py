@@ -88,7 +88,7 @@ def expose(light: Float[np.ndarray, "h w 3"], random: np.random.Generator) -> Fl
 def paint(
     scene: Scene, hits: Hits, rays: Float[np.ndarray, "p 3"], material: Int[np.ndarray, " p"], height: int
 ) -> tuple[Float[np.ndarray, "p 3"], Float[np.ndarray, " p"]]:
-    """Colour and gloss of what each ray met; patterns fade where their details are smaller than pixels."""
+    """Color and gloss of what each ray met; patterns fade where their details are smaller than pixels."""
     slant = np.abs(np.einsum("pd,pd->p", hits.normal, rays)) / np.sqrt(np.einsum("pd,pd->p", rays, rays))
     pixel = hits.distance / scene.camera.focal(height) / np.maximum(slant, 0.05)
     albedo, gloss = np.empty_like(rays), np.empty_like(pixel)

@@ -8,7 +8,7 @@ For a picture `street/a.jpg` inside the folder that was given:
     OUT/edges/street/a.npy         float32 (h, w), the probability of a boundary
     OUT/saliency/street/a.npy      float32 (h, w), the probability of being salient
     OUT/human_parts/street/a.png   the part of a body at every pixel, 8 bit, 0 where there is none
-    OUT/sheets/street/a.png        the picture and all predictions in colours, for people
+    OUT/sheets/street/a.png        the picture and all predictions in colors, for people
 
 In general a task with class labels gives a PNG, every other one an array, with a last axis if it has several channels.
 All but the sheet have the size of the picture (upright: after its EXIF orientation was applied).
@@ -70,7 +70,7 @@ def write_prediction(task: Task, values: np.ndarray, out: Path, name: str) -> Pa
 
 
 def write_sheet(sheet: Image.Image, out: Path, name: str) -> Path:
-    """Write a colour sheet to `out/sheets/<name>.png` and return the file."""
+    """Write a color sheet to `out/sheets/<name>.png` and return the file."""
     path = out / SHEETS / f"{name}.png"
     write(path, lambda temporary: sheet.save(temporary))
     return path

@@ -43,7 +43,7 @@ class JointTaskRegularization(AuxiliaryObjective):
       the stack of predictions, depth passes the distribution function twice and normals are compared as 0..1.
 
     Edges and saliency count as classes, tasks of other kinds by their encodings' absolute difference; that code has
-    neither. It also changes colours at random, which belongs to the augmentation here.
+    neither. It also changes colors at random, which belongs to the augmentation here.
 
     Args:
         tasks: the tasks that the network predicts.

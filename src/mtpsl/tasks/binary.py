@@ -20,7 +20,7 @@ class BinaryTask(Task):
     """
 
     background = True
-    #: colour of 0, as shares of red, green and blue
+    #: color of 0, as shares of red, green and blue
     ground: ClassVar[tuple[float, float, float]]
 
     def __init__(self, name: str) -> None:
@@ -55,6 +55,6 @@ class BinaryTask(Task):
     def colorize(
         self, values: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"] | None = None
     ) -> Float[Tensor, "b 3 h w"]:
-        """White on a dark colour."""
+        """White on a dark color."""
         unit = values.clamp(0, 1)
         return paint_invalid(unit + (1 - unit) * unit.new_tensor(self.ground).view(3, 1, 1), valid)

@@ -150,7 +150,7 @@ class DepthMetric(Metric):
 
 
 def magma(unit: Float[Tensor, "b h w"]) -> Float[Tensor, "b 3 h w"]:
-    """Values from 0 (dark) to 1 (bright) in matplotlib's magma colours."""
+    """Values from 0 (dark) to 1 (bright) in matplotlib's magma colors."""
     from matplotlib import colormaps  # drawing only: importing it at the top would slow every start
 
     table = torch.tensor(colormaps["magma"](range(256))[:, :3], dtype=torch.float32, device=unit.device)

@@ -75,7 +75,7 @@ class Segmentation(Task):
         self.target_spec = TargetSpec(0, torch.long)
 
     def options(self) -> dict[str, Any]:
-        """Classes, their colours, how absent ones count, and the loss."""
+        """Classes, their colors, how absent ones count, and the loss."""
         return {
             "num_classes": self.num_classes,
             "class_names": self.class_names,
@@ -154,7 +154,7 @@ class Segmentation(Task):
     def colorize(
         self, values: Int[Tensor, "b h w"], valid: Bool[Tensor, "b h w"] | None = None
     ) -> Float[Tensor, "b 3 h w"]:
-        """One colour per class."""
+        """One color per class."""
         known = values if valid is None else values.masked_fill(~valid, 0)
         return paint_invalid(self.colors.to(values.device)[known].permute(0, 3, 1, 2), valid)
 
@@ -200,7 +200,7 @@ class SegmentationMetric(Metric):
 
 
 def palette(num_classes: int) -> Float[Tensor, "n 3"]:
-    """Well-separated colours: hues a golden angle apart, brightness in three steps."""
+    """Well-separated colors: hues a golden angle apart, brightness in three steps."""
     index = torch.arange(num_classes)
     hue = (0.6 + index * 0.61803398875) % 1
     value = torch.tensor([0.95, 0.65, 0.8])[index % 3]

@@ -1,4 +1,4 @@
-"""Building blocks of pictures: text, boxes, colour bars, and how they are put beside and under each other."""
+"""Building blocks of pictures: text, boxes, color bars, and how they are put beside and under each other."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def margin(part: Image.Image, width: int = 16) -> Image.Image:
 
 
 def color_bar(colors: Float[Tensor, "3 n"], low: str, high: str, width: int) -> Image.Image:
-    """Colours from left to right between the values that they stand for."""
+    """Colors from left to right between the values that they stand for."""
     ends = [text(low, 14, color=GREY), text(high, 14, color=GREY)]
     room = max(24, width - ends[0].width - ends[1].width - 12)
     bar = framed(as_picture(colors[:, None]).resize((room, 12), Image.Resampling.NEAREST), (12, room))
@@ -121,7 +121,7 @@ def color_bar(colors: Float[Tensor, "3 n"], low: str, high: str, width: int) -> 
 
 
 def swatches(entries: Sequence[tuple[str, Color]], width: int) -> Image.Image:
-    """Colours with their names, in as many columns as fit."""
+    """Colors with their names, in as many columns as fit."""
     boxes = []
     for name, color in entries:
         box = framed(Image.new("RGB", (12, 12), color), (12, 12))

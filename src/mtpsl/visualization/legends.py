@@ -1,4 +1,4 @@
-"""What the colours of a task's pictures mean."""
+"""What the colors of a task's pictures mean."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def legend(task: Task, values: Tensor, valid: Bool[Tensor, "b h w"], width: int)
 
 
 def class_legend(task: Segmentation, values: Tensor, valid: Bool[Tensor, "b h w"], width: int) -> Image.Image | None:
-    """Colour and name of the classes that occur; of very many only the most frequent."""
+    """Color and name of the classes that occur; of very many only the most frequent."""
     counts = torch.bincount(values[valid].flatten(), minlength=task.num_classes)
     present = counts.argsort(descending=True)[: int((counts > 0).sum())]
     if not len(present):
@@ -50,7 +50,7 @@ def depth_legend(task: Depth, values: Tensor, valid: Bool[Tensor, "b h w"], widt
 
 
 def normals_legend(task: Normals) -> Image.Image:
-    """A ball seen from the camera: the colour of every direction towards the viewer."""
+    """A ball seen from the camera: the color of every direction towards the viewer."""
     side = 46
     axis = torch.linspace(-1, 1, side)
     x, y = axis[None, :].expand(side, side), -axis[:, None].expand(side, side)

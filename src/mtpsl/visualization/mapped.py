@@ -114,7 +114,7 @@ def bar(name: str, low: float, high: float, width: int) -> Image.Image:
 
 
 def mapped_colors(unit: Float[Tensor, "*shape"], name: str) -> Float[Tensor, "3 ..."]:
-    """Values from 0 to 1 in a colour map of matplotlib's."""
+    """Values from 0 to 1 in a color map of matplotlib's."""
     from matplotlib import colormaps  # drawing only: importing it at the top would slow every start
 
     return torch.from_numpy(colormaps[name](unit.clamp(0, 1).numpy())).float().movedim(-1, 0)[:3]

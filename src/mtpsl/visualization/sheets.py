@@ -1,4 +1,4 @@
-"""A sheet per sample: the image and, of every task, label and prediction on one colour scale with the score."""
+"""A sheet per sample: the image and, of every task, label and prediction on one color scale with the score."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def draw_sheet(
     *,
     title: str = "",
 ) -> Image.Image:
-    """Draw the image and a column for each task: its label, its prediction, the score of this image, the colours.
+    """Draw the image and a column for each task: its label, its prediction, the score of this image, the colors.
 
     Args:
         tasks: the columns.

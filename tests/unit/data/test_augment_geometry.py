@@ -173,7 +173,7 @@ def test_zoomed_normals_are_those_of_the_depth_under_a_longer_lens() -> None:
 
 @pytest.mark.parametrize("size", [(24, 40), (17, 23), (5, 4), (96, 128)])
 def test_labels_stay_aligned_with_the_image(size: tuple[int, int]) -> None:
-    """The image holds its own coordinates, so that each pixel says where its colour and its labels come from."""
+    """The image holds its own coordinates, so that each pixel says where its color and its labels come from."""
     height, width = size
     seen, some = scene(torch.ones(size), torch.ones(*size, 3), count=8)
     view = Augmentation(some)(seen, generator(1))

@@ -190,7 +190,7 @@ def test_one_wrong_file_is_named_when_it_is_read(root, path, array, message):
     assert ULM in str(error.value)
 
 
-def test_the_two_sets_of_classes_have_names_and_colours():
+def test_the_two_sets_of_classes_have_names_and_colors():
     seven, nineteen = cityscapes_classes(7), cityscapes_classes(19)
     assert seven.names == ["flat", "construction", "object", "nature", "sky", "human", "vehicle"]
     assert dict(zip(nineteen.names, nineteen.colors, strict=True))["rider"] == (255, 0, 0)

@@ -180,7 +180,7 @@ def test_what_is_above_the_threshold_is_salient(tmp_path):
     assert SaliencyFormat(threshold=0.5).read(marks, (1, 2))[0].tolist() == [[[0, 1]]]
 
 
-def test_saliency_that_is_no_number_or_has_colours_is_refused(tmp_path):
+def test_saliency_that_is_no_number_or_has_colors_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"a\.npy: saliency nan at 1 pixels should be finite"):
         SaliencyFormat().read(npy(tmp_path / "a.npy", np.array([[np.nan, 0.5]])), (1, 2))
     with pytest.raises(UserError, match="should have 1 channel"):
@@ -335,8 +335,8 @@ def test_a_description_keeps_its_order_and_builds_tasks(tmp_path):
         ("name: x\ntasks: {edges: {}}\nclass: 3", "unknown key 'class': known are name, tasks"),
         ("tasks: {edges: {}}", "`name`"),
         ("name: x", "at least one of segmentation, depth"),
-        ("name: x\ntasks: {colour: {}}", "task 'colour' should be one of segmentation, depth"),
-        ("name: x\ntasks: {colour: {type: hue}}", "`type` 'hue' of task 'colour'"),
+        ("name: x\ntasks: {color: {}}", "task 'color' should be one of segmentation, depth"),
+        ("name: x\ntasks: {color: {type: hue}}", "`type` 'hue' of task 'color'"),
         ("name: x\ntasks: {../up: {type: depth}}", "a folder's name"),
         ("name: x\ntasks: {image: {type: depth}}", "other than image"),
         ("name: x\ntasks: {near: {type: [depth]}}", "`type` ['depth'] of task 'near' should be one of"),

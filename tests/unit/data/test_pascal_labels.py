@@ -109,7 +109,7 @@ def test_normals_are_known_at_the_classes_that_nyu_has_too(tmp_path):
     assert 0 < min(NORMALS_CLASSES) <= max(NORMALS_CLASSES) <= CONTEXT_CLASSES
 
 
-def test_the_classes_of_voc_have_its_colours():
+def test_the_classes_of_voc_have_its_colors():
     assert len(VOC_NAMES) == 21
     colors = dict(zip(VOC_NAMES, voc_colors(), strict=True))
     assert colors["background"] == [0, 0, 0]

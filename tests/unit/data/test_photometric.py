@@ -1,4 +1,4 @@
-"""Colours change, image by image; labels do not."""
+"""Colors change, image by image; labels do not."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from mtpsl.tasks import HumanParts, describe_task, make_task
 from mtpsl.tasks.human_parts import PART_NAMES
 
 
-def test_there_are_seven_named_classes_with_colours_of_their_own() -> None:
+def test_there_are_seven_named_classes_with_colors_of_their_own() -> None:
     task = HumanParts()
     assert task.name == "human_parts"
     assert task.out_channels == task.num_classes == 7

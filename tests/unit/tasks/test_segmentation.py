@@ -85,7 +85,7 @@ def test_the_encoded_label_is_one_hot_and_zero_where_not_valid() -> None:
     assert encoded[0, :, 0].T.tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 0]]
 
 
-def test_every_class_has_its_own_colour() -> None:
+def test_every_class_has_its_own_color() -> None:
     for task in (Segmentation(num_classes=41), Segmentation(num_classes=2, colors=[[255, 0, 0], [0, 0, 255]])):
         colors = task.colorize(torch.arange(task.num_classes).view(1, 1, -1))[0, :, 0].T
         assert len({tuple(color) for color in (colors * 255).round().int().tolist()}) == task.num_classes
