@@ -7,10 +7,10 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint mutation clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## train on built-in scenes, print a table, draw pictures: runs/demo
 	$(BIN)/mtpsl demo
@@ -23,8 +23,13 @@ lint: $(STAMP) ## ruff (lint and format) and mypy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+mutation: $(STAMP) ## change the code at random places and see which changes no test notices (hours; MUTANTS=PATTERN for some)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,mutation]'
+	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= $(BIN)/mutmut run $(MUTANTS)
+	$(BIN)/mutmut results
+
 clean: ## remove the environment and the tools' caches, not runs/
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build dist src/*.egg-info
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build dist mutants src/*.egg-info
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt
