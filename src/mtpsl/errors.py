@@ -1,4 +1,4 @@
-"""The error that a user can cause."""
+"""The error that a user can cause, and which errors are a lack of memory."""
 
 
 class UserError(ValueError):
@@ -6,3 +6,13 @@ class UserError(ValueError):
 
     The command line prints it without a traceback and exits with 2.
     """
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether an error says that the machine or an accelerator has no memory left; torch has no class for the CPU's.
+
+    >>> [lacks_memory(error) for error in (MemoryError(), RuntimeError("CUDA out of memory."), OSError("memory"))]
+    [True, True, False]
+    """
+    said = isinstance(error, RuntimeError) and any(x in str(error) for x in ("allocate memory", "out of memory"))
+    return isinstance(error, MemoryError) or said

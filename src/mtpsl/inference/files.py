@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from mtpsl.errors import UserError
+from mtpsl.errors import UserError, lacks_memory
 from mtpsl.inference.canvas import Canvas
 from mtpsl.inference.images import Picture, as_picture, seen, size_of
 from mtpsl.inference.reading import find_pictures
@@ -77,10 +77,10 @@ def predict_file(
         if draw is not None:
             files.append(write_sheet(draw(tasks, seen(picture, small)[0], raw), out, name))
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch has no class for the CPU's
+        if not lacks_memory(error):
             raise
         raise UserError(
             f"{path}: there is not enough memory for its {size[0]}x{size[1]} pixels (height x width): shrink it, or "
-            "cut it into parts"
+            "have it cut with --tile"
         ) from error
     return files

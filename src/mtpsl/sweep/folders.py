@@ -9,7 +9,7 @@ from typing import Any
 from mtpsl.errors import UserError
 from mtpsl.sweep.jobs import HARMLESS, Job
 from mtpsl.sweep.plan import PlannedRun
-from mtpsl.training.config import flat, read_config
+from mtpsl.training.config import by_name, read_config
 
 
 def make_jobs(runs: Sequence[PlannedRun], out: Path) -> list[Job]:
@@ -28,7 +28,7 @@ def make_jobs(runs: Sequence[PlannedRun], out: Path) -> list[Job]:
 
 
 def _refuse_changed(folder: Path, wanted: Mapping[str, Any]) -> None:
-    before, now = (flat(options) for options in (read_config(folder / "config.yaml").to_dict(), wanted))
+    before, now = (by_name(options) for options in (read_config(folder / "config.yaml").to_dict(), wanted))
     changed = [name for name in now | before if before.get(name) != now.get(name) and name not in HARMLESS]
     if changed:
         first = changed[0]

@@ -263,16 +263,12 @@ def plain(value: Any) -> Any:
     return list(value) if isinstance(value, list | tuple) else value
 
 
-def flat(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested options by dotted name.
+def by_name(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as one writes them on the command line.
 
-    >>> flat({"tasks": None, "training": {"epochs": 2}})
-    {'tasks': None, 'training.epochs': 2}
+    >>> by_name({"tasks": None, "objective": {"name": "stl", "task_weights": {"depth": 2.0}}})
+    {'tasks': None, 'objective.name': 'stl', 'objective.task_weights': {'depth': 2.0}}
     """
-    result: dict[str, Any] = {}
-    for key, value in options.items():
-        if isinstance(value, Mapping):
-            result |= {f"{key}.{name}": inner for name, inner in flat(value).items()}
-        else:
-            result[key] = value
-    return result
+    groups = {name: value if isinstance(value, Mapping) else None for name, value in options.items()}
+    alone = {name: options[name] for name, group in groups.items() if group is None}
+    return alone | {f"{name}.{key}": value for name, group in groups.items() for key, value in (group or {}).items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from mtpsl.errors import UserError
 from mtpsl.training.assemble import RunData
-from mtpsl.training.config import RunConfig
+from mtpsl.training.config import RunConfig, by_name
 
 AT_ANY_TIME = {
     "label",
@@ -116,17 +116,6 @@ def fingerprint(data: RunData) -> str:
     for dataset in (data.train, data.validation):
         digest.update(repr([dataset.keys, dataset.mask.tolist(), list(dataset.tasks)]).encode())
     return digest.hexdigest()
-
-
-def by_name(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as one writes them on the command line.
-
-    >>> by_name({"tasks": None, "objective": {"name": "stl", "task_weights": {"depth": 2.0}}})
-    {'tasks': None, 'objective.name': 'stl', 'objective.task_weights': {'depth': 2.0}}
-    """
-    groups = {name: value if isinstance(value, Mapping) else None for name, value in options.items()}
-    alone = {name: options[name] for name, group in groups.items() if group is None}
-    return alone | {f"{name}.{key}": value for name, group in groups.items() for key, value in (group or {}).items()}
 
 
 def written(value: Any) -> str:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mtpsl.errors import UserError
+from mtpsl.errors import UserError, lacks_memory
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -2, -3, -4
 """Parameters of glibc's mallopt(3)."""
@@ -56,10 +56,9 @@ def memory_needed(cure: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        text = str(error)
-        # torch has no class for the CPU's
-        if not isinstance(error, MemoryError) and not any(x in text for x in ("allocate memory", "out of memory")):
+        if not lacks_memory(error):
             raise
+        text = str(error)
         raise UserError(
             f"there is not enough memory ({text.split(' Error code')[0] or 'MemoryError'}): {cure}"
         ) from error
