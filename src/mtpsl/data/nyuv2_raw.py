@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from jaxtyping import Bool
 from PIL import Image
 
 from mtpsl.data.arrays import ARRAY_SUFFIXES
-from mtpsl.data.base import StoredDataset
+from mtpsl.data.base import StoredDataset, stored_size
 from mtpsl.data.class_table import ClassTableFormat
 from mtpsl.data.depth_normals import Intrinsics, normals_from_depth
 from mtpsl.data.formats import DepthFormat
@@ -110,6 +111,14 @@ class NYUv2Raw(StoredDataset):
                 f"use {SOURCES[IMAGES]}"
             )
         return Image.fromarray(np.ascontiguousarray(stored))
+
+    def original_size(self, index: int) -> tuple[int, int]:
+        """Height and width of every image: they lie in one array."""
+        return self._stored_size
+
+    @cached_property
+    def _stored_size(self) -> tuple[int, int]:
+        return stored_size(self.image(0))
 
     def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
         """The numbers of a label."""

@@ -71,6 +71,15 @@ def test_images_and_depth_have_their_axes_in_order(root):
     assert (~sample.valid["depth"]).nonzero().tolist() == [[3, 4]]
 
 
+def test_sizes_are_known_from_one_image(root, monkeypatch):
+    dataset, seen = NYUv2Raw(root, "train", tasks=["depth"]), []
+    read = dataset.file.read
+    monkeypatch.setattr(dataset.file, "read", lambda *place: seen.append(place) or read(*place))
+    sizes = {dataset.original_size(index) for index in range(len(dataset)) for _ in range(2)}
+    assert sizes == {tuple(dataset[0].image.shape[-2:])}
+    assert len(seen) < 4  # one for the sizes; image and depth of the sample
+
+
 def test_labels_become_13_classes(root):
     sample = NYUv2Raw(root, "train", tasks=["segmentation"])[0]
     target, valid = sample.targets["segmentation"], sample.valid["segmentation"]
