@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mtpsl.structures import Batch, Sample
-from mtpsl.tasks import Depth, Edges, Normals, Segmentation, Task
+from mtpsl.tasks import Depth, Edges, Normals, Regression, Segmentation, Task
 from mtpsl.tasks.binary import BinaryTask
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
@@ -47,6 +47,9 @@ def label(task: Task, size: tuple[int, int] = (32, 64), seed: int = 0) -> Tensor
         return (torch.rand((1, *size), generator=random) < (0.1 if isinstance(task, Edges) else 0.3)).float()
     if isinstance(task, Normals):
         return torch.nn.functional.normalize(torch.randn((3, *size), generator=random), dim=0)
+    if isinstance(task, Regression):
+        low, high = task.range or (-2, 4)
+        return torch.rand((task.out_channels, *size), generator=random) * (high - low) + low
     return torch.rand((1, *size), generator=random) * 4 + 0.5
 
 

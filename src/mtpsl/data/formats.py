@@ -6,6 +6,7 @@ from mtpsl.data.binary_formats import EdgesFormat, SaliencyFormat
 from mtpsl.data.class_formats import HumanPartsFormat, SegmentationFormat
 from mtpsl.data.geometry_formats import DepthFormat, NormalsFormat
 from mtpsl.data.label_format import LabelFormat
+from mtpsl.data.regression_formats import RegressionFormat
 
 FORMATS: dict[str, type[LabelFormat]] = {
     "segmentation": SegmentationFormat,
@@ -14,6 +15,7 @@ FORMATS: dict[str, type[LabelFormat]] = {
     "edges": EdgesFormat,
     "saliency": SaliencyFormat,
     "human_parts": HumanPartsFormat,
+    "regression": RegressionFormat,
 }
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "EdgesFormat",
     "HumanPartsFormat",
     "NormalsFormat",
+    "RegressionFormat",
     "SaliencyFormat",
     "SegmentationFormat",
 ]

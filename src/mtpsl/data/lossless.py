@@ -1,4 +1,4 @@
-"""Labels as the files of a `folder` data set, without loss: PNG for whole numbers, npy for depth and normals."""
+"""Labels as the files of a `folder` data set, without loss: PNG for whole numbers, npy for real ones."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from mtpsl.data.label_format import LabelFormat
 from mtpsl.errors import UserError
 
 #: kinds of label whose numbers are real
-REAL = ("depth", "normals")
+REAL = ("depth", "normals", "regression")
 #: what these files say about the numbers in them, in place of what the source's files said
 STORED: dict[str, Any] = {"ignore": 255, "scale": 1.0, "missing": "nan", "threshold": 0.5, "values": None}
+#: the same of one kind only
+OF_KIND: dict[str, dict[str, Any]] = {"regression": {"offset": 0.0}}
 
 
 def describe(name: str, label_format: LabelFormat) -> dict[str, Any]:
@@ -30,7 +32,8 @@ def describe(name: str, label_format: LabelFormat) -> dict[str, Any]:
     kind = label_format.kind
     entry: dict[str, Any] = {} if kind == name else {"type": kind}
     for field in fields(FORMATS[kind]):  # type: ignore[arg-type]
-        value = STORED[field.name] if field.name in STORED else getattr(label_format, field.name, field.default)
+        said = STORED | OF_KIND.get(kind, {})
+        value = said[field.name] if field.name in said else getattr(label_format, field.name, field.default)
         if value is not MISSING and value != field.default:
             entry[field.name] = _plain(value)
     if entry.get("ignore") and kind == "segmentation" and _classes(entry) > STORED["ignore"]:
@@ -46,6 +49,8 @@ def stored(label_format: LabelFormat, target: Tensor, valid: Bool[Tensor, "h w"]
     x, known = target.numpy(), valid.numpy()
     if label_format.kind == "normals":
         return np.where(known[..., None], np.moveaxis(x, 0, 2), np.float32(0))
+    if label_format.kind == "regression":
+        return np.where(known[..., None], np.moveaxis(x, 0, 2), np.float32(np.nan))
     plane = x[0] if x.ndim == 3 else x
     if label_format.kind == "depth":
         return np.where(known, plane, np.float32(np.nan))

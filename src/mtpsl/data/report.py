@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mtpsl.tasks import TASKS, Depth, Segmentation, Task
+from mtpsl.tasks import TASKS, Depth, Regression, Segmentation, Task
 
 #: how many combinations of labels are listed
 MOST = 16
@@ -147,7 +147,7 @@ class DatasetReport:
 def _values(task: TaskReport) -> str:
     if task.by_class:
         return f"{sum(share > 0 for share in task.values.values())} of {len(task.values)} classes"
-    if issubclass(TASKS.get(task.type, Task), Depth):
+    if issubclass(TASKS.get(task.type, Task), Depth | Regression):
         return "\n".join(f"{name} {value:.4g}" for name, value in task.values.items())
     return "\n".join(f"{name} {_percent(value)}" for name, value in task.values.items())
 

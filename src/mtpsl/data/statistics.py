@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from mtpsl.data.variety import one_kind
-from mtpsl.tasks import Depth, Edges, Saliency, Segmentation, Task
+from mtpsl.tasks import Depth, Edges, Regression, Saliency, Segmentation, Task
 
 #: what training says of labels that are all alike
 UNTRAINABLE = "Training on such labels alone is refused"
@@ -106,6 +106,32 @@ class DepthStatistics(Statistics):
             self.counts = _added(self.counts, np.bincount(bins.astype(np.int64)))
 
 
+class RegressionStatistics(Statistics):
+    """Range and mean of all channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.low, self.high, self.total, self.numbers = np.inf, -np.inf, 0.0, 0
+
+    def merge(self, other: Statistics) -> None:
+        """Add what another one counted."""
+        super().merge(other)
+        assert isinstance(other, RegressionStatistics)
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self.total, self.numbers = self.total + other.total, self.numbers + other.numbers
+
+    def values(self, task: Task) -> dict[str, float]:
+        """Smallest, mean and largest."""
+        if not self.numbers:
+            return {}
+        return {"min": float(self.low), "mean": self.total / self.numbers, "max": float(self.high)}
+
+    def _count(self, numbers: np.ndarray) -> None:
+        if numbers.size:
+            self.low, self.high = min(self.low, float(numbers.min())), max(self.high, float(numbers.max()))
+            self.total, self.numbers = self.total + float(numbers.sum(dtype=np.float64)), self.numbers + numbers.size
+
+
 class BinaryStatistics(Statistics):
     """The share of pixels of the kind that is looked for among valid ones."""
 
@@ -139,6 +165,7 @@ class SaliencyStatistics(BinaryStatistics):
 STATISTICS: dict[type[Task], type[Statistics]] = {
     Segmentation: ClassStatistics,
     Depth: DepthStatistics,
+    Regression: RegressionStatistics,
     Saliency: SaliencyStatistics,
     Edges: EdgeStatistics,
 }

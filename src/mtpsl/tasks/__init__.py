@@ -5,6 +5,7 @@ from mtpsl.tasks.depth import Depth
 from mtpsl.tasks.edges import Edges
 from mtpsl.tasks.human_parts import HumanParts
 from mtpsl.tasks.normals import Normals
+from mtpsl.tasks.regression import Regression
 from mtpsl.tasks.saliency import Saliency
 from mtpsl.tasks.segmentation import Segmentation
 
@@ -15,6 +16,7 @@ TASKS: dict[str, type[Task]] = {
     "edges": Edges,
     "saliency": Saliency,
     "human_parts": HumanParts,
+    "regression": Regression,
 }
 
 
@@ -36,6 +38,7 @@ __all__ = [
     "Edges",
     "HumanParts",
     "Normals",
+    "Regression",
     "Saliency",
     "Segmentation",
     "Task",

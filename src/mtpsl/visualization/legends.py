@@ -7,7 +7,7 @@ from jaxtyping import Bool
 from PIL import Image
 from torch import Tensor
 
-from mtpsl.tasks import Depth, Normals, Segmentation, Task
+from mtpsl.tasks import Depth, Normals, Regression, Segmentation, Task
 from mtpsl.visualization.grid import GREY, as_picture, beside, blank, color_bar, swatches, text, under
 
 MOST_CLASSES = 30
@@ -21,6 +21,8 @@ def legend(task: Task, values: Tensor, valid: Bool[Tensor, "b h w"], width: int)
         return depth_legend(task, values, valid, width)
     if isinstance(task, Normals):
         return normals_legend(task)
+    if isinstance(task, Regression):
+        return regression_legend(task, values, valid, width)
     return None
 
 
@@ -46,6 +48,30 @@ def depth_legend(task: Depth, values: Tensor, valid: Bool[Tensor, "b h w"], widt
         return None
     low, high = float(seen.min()), float(seen.max())
     ramp = torch.linspace(low, high, 256).view(1, 1, 1, 256)
+    return color_bar(task.colorize(ramp)[0, :, 0], f"{low:.3g}", f"{high:.3g} {task.unit}".rstrip(), width)
+
+
+def regression_legend(task: Regression, values: Tensor, valid: Bool[Tensor, "b h w"], width: int) -> Image.Image | None:
+    """A wheel of directions for vectors, a bar for the channel that is drawn; three channels are RGB and need none."""
+    seen = values[:, :2].movedim(1, -1)[valid]
+    if not len(seen) or (task.out_channels == 3 and not task.vector):
+        return None
+    if task.vector:
+        side, longest = 46, float(seen.square().sum(-1).sqrt().max())
+        axis = torch.linspace(-1, 1, side)
+        x, y = axis[None, :].expand(side, side), axis[:, None].expand(side, side)
+        inside = x**2 + y**2 <= 1
+        vectors = torch.zeros(1, task.out_channels, side, side)
+        vectors[0, :2] = torch.stack([x, y]) * inside
+        picture = as_picture(task.colorize(vectors)[0].where(inside, torch.ones(())))
+        words = [
+            text("from the middle", 14, color=GREY),
+            text(f"rim: {longest:.3g} {task.unit}".rstrip(), 14, color=GREY),
+        ]
+        return beside([picture, under([blank(1, 2), *words], gap=2)], gap=10)
+    low, high = task.range or (float(seen[:, 0].min()), float(seen[:, 0].max()))
+    ramp = torch.zeros(1, task.out_channels, 1, 256)
+    ramp[:, 0] = torch.linspace(low, high, 256)
     return color_bar(task.colorize(ramp)[0, :, 0], f"{low:.3g}", f"{high:.3g} {task.unit}".rstrip(), width)
 
 

@@ -15,12 +15,12 @@ from mtpsl.data.own_size import OwnSizeLabels
 from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Evaluator, evaluate
 from mtpsl.structures import Labels, Output, Sample, ScoredBatch
-from mtpsl.tasks import TASKS, Depth, Edges, HumanParts, Normals, Saliency, Segmentation, Task
+from mtpsl.tasks import TASKS, Depth, Edges, HumanParts, Normals, Regression, Saliency, Segmentation, Task
 from mtpsl.training.open_data import open_scored
 from mtpsl.training.settings import DataSettings
 from pascal_tree import write_pascal
 
-EVERY: list[Task] = [Segmentation(num_classes=5), Depth(), Normals(), Edges(), Saliency(), HumanParts()]
+EVERY: list[Task] = [Segmentation(num_classes=5), Depth(), Normals(), Edges(), Saliency(), HumanParts(), Regression()]
 SIZES = [(30, 41), (64, 20), (16, 24)]
 
 
@@ -28,7 +28,7 @@ def raw(task: Task, target: Tensor) -> Tensor:
     """A raw prediction that says what a label does."""
     if isinstance(task, Segmentation):
         return 9.0 * torch.nn.functional.one_hot(target, task.num_classes).movedim(-1, 1).float()
-    return 20 * target - 10 if task.out_channels == 1 and not isinstance(task, Depth) else target.clone()
+    return 20 * target - 10 if task.out_channels == 1 and not isinstance(task, Depth | Regression) else target.clone()
 
 
 def test_every_kind_of_task_is_tried() -> None:

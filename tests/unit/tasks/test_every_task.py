@@ -10,7 +10,7 @@ from torch import Tensor
 
 from builders import label
 from mtpsl.structures import Score
-from mtpsl.tasks import TASKS, Depth, Edges, Normals, Segmentation, Task, describe_task, make_task
+from mtpsl.tasks import TASKS, Depth, Edges, Normals, Regression, Segmentation, Task, describe_task, make_task
 from mtpsl.tasks.binary import BinaryTask
 
 SIZE = (12, 16)
@@ -27,6 +27,9 @@ MADE: dict[str, Task] = {
     "depth by logarithms": Depth(loss="silog", gradient=0.5),
     "depth and its gradients": Depth(gradient=0.5),
     "normals by L1": Normals(loss="l1"),
+    "albedo": Regression("albedo", channels=3, loss="l2", range=(0, 1)),
+    "flow": Regression("flow", channels=2, loss="huber", unit="px", vector="image"),
+    "scene flow": Regression("scene_flow", channels=4, vector="image"),
     "edges after nms": Edges(nms=True, workers=1),
 }
 
@@ -210,7 +213,7 @@ def test_soft_values_are_what_two_predictions_are_compared_in(task: Task) -> Non
         assert torch.equal(soft.argmax(1), decoded)
         torch.testing.assert_close(soft.sum(1), torch.ones(3, *SIZE))
     else:
-        torch.testing.assert_close(task.decode(soft) if task.name == "depth" else soft, decoded)
+        torch.testing.assert_close(task.decode(soft) if isinstance(task, Depth | Regression) else soft, decoded)
     assert task.zoom(soft, torch.full((3,), 2.0)).shape == task.mirror(soft).shape == soft.shape
     assert torch.autograd.gradcheck(task.soft, prediction[:1, :, :3, :4].double().requires_grad_())
 
