@@ -3,9 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/networks.py [--rounds 5] [--encoders resnet18 resnet50] [--size 96 128]
 
 A step is forward, three losses, backward and Adam, for 14 classes, depth and normals, batch 8. Steps of all variants
-are timed in turn, round by round: minimum and median. `smp fpn` is segmentation_models_pytorch's own FPN behind the same
-encoder and heads. Memory is what two steps add at most to a process of their own. bf16 is measured with channels_last
-where this machine is quicker at it (else a line says so). Weights are random: they do not change the time.
+are timed in turn, round by round: minimum and median. `smp fpn` is segmentation_models_pytorch's own FPN decoder with
+the same encoder and heads. Memory is what two steps add at most to a process of their own. bf16 is measured with
+channels_last where this machine is quicker at it (else a line says so). Weights are random: they do not change the
+time.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def test_an_image_without_any_label_is_skipped_with_a_note(data: Path, capsys: p
         (["--training.epochs", "0"], "epochs"),
         (["--objective.weigth", "3"], "weigth"),
         (["--objective.weight", "-1"], "weight"),
-        (["--data.size", "[33,64]"], "--data.size 32,64"),
+        (["--data.size", "[0,64]"], "data.size"),
         (["--data.regime", "two"], "regime"),
         (["--data.regime", "ratio"], "--data.ratio 1,9"),
         (["--data.regime", "ratio", "--data.ratio", "[1,9]"], "depth, normals, segmentation"),
@@ -259,7 +259,7 @@ def test_a_checkpoint_of_another_network_is_refused(data: Path, capsys: pytest.C
     config = (out / "config.yaml").read_text()
     (out / "config.yaml").write_text(config.replace("width: 0.125", "width: 0.25", 1))
     assert "last.ckpt" in complaint(capsys, "evaluate", out)
-    assert "last.ckpt" in complaint(capsys, "train", "--resume", out, "--quiet")
+    assert "network.width is 0.25 now" in complaint(capsys, "train", "--resume", out, "--quiet")
 
 
 def test_a_folder_that_cannot_be_written_is_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

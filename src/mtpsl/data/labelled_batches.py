@@ -26,6 +26,7 @@ class LabelledBatches(Sampler[list[int]]):
     Raises:
         ValueError: another number of images.
 
+    >>> import torch
     >>> order = EpochSampler(4, shuffle=False)
     >>> batches = LabelledBatches(order, 2, torch.tensor([False, False, True, False]))
     >>> len(batches), [*batches]

@@ -147,7 +147,7 @@ def test_size_resizes_without_mixing_values(root):
     ("change", "message"),
     [
         (lambda root: shutil.rmtree(root / "gtFine"), r"gtFine: there is no such folder, which holds segmentation: "),
-        (lambda root: shutil.rmtree(root / "disparity"), r"disparity: .*--data.tasks \[segmentation\]"),
+        (lambda root: shutil.rmtree(root / "disparity"), r"disparity: .*--data.tasks segmentation"),
         (
             lambda root: (root / f"leftImg8bit/train/ulm/{ULM}_leftImg8bit.png").unlink(),
             rf"{ULM}_gtFine_labelIds.png: no",

@@ -13,7 +13,7 @@ CHANNELS = {"segmentation": 3, "depth": 1}
 MAKERS = {
     "segnet": lambda: SegNet(CHANNELS, width=0.125),
     "mtan": lambda: MTAN(CHANNELS, width=0.125),
-    "timm": lambda: EncoderDecoder(CHANNELS),
+    "encoder_decoder": lambda: EncoderDecoder(CHANNELS),
     "resnet_aspp": lambda: ResNetASPP(CHANNELS, head_channels=8),
 }
 
@@ -41,7 +41,7 @@ def test_a_traced_network_says_the_same_in_the_order_of_its_heads(name: str) -> 
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["segnet", "timm"])
+@pytest.mark.parametrize("name", ["segnet", "encoder_decoder"])
 def test_an_exported_network_says_the_same_for_any_number_of_images(name: str) -> None:
     network = small(name)
     tasks = [Segmentation(num_classes=3), Depth()]
