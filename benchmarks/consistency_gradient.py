@@ -22,7 +22,7 @@ from torch import Tensor
 
 from mtpsl.structures import Batch
 from mtpsl.training.assemble import run_data
-from mtpsl.training.run import load_run
+from mtpsl.training.load import load_run
 
 
 def main() -> None:

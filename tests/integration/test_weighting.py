@@ -19,7 +19,7 @@ from mtpsl.cli import main
 from mtpsl.errors import UserError
 from mtpsl.training.assemble import build_network, build_weighting
 from mtpsl.training.config import parse_config
-from mtpsl.training.run import load_run
+from mtpsl.training.load import load_run
 
 OPTIONS = ["--network.width", "0.125", "--training.batch_size", "2", "--training.sheets", "1", "--training.accelerator"]
 OPTIONS += ["cpu", "--quiet", "--data.regime", "one"]

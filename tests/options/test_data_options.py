@@ -16,7 +16,7 @@ from mtpsl.structures import Sample
 from mtpsl.tasks import describe_task
 from mtpsl.training.assemble import run_data
 from mtpsl.training.config import parse_config
-from mtpsl.training.run import Loaders
+from mtpsl.training.loaders import Loaders
 from mtpsl.training.settings import DataSettings, names
 from pascal_tree import write_pascal
 
