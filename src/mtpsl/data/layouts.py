@@ -56,6 +56,8 @@ def require_layout(root: str | Path, name: str | None = None) -> str:
         raise UserError(f"{root}: there is no such folder: give the folder that holds the data set")
     found = name or recognize(root)
     if found is None:
+        if Path(root).is_file():
+            raise UserError(f"{root}: is a file: give the folder that holds the data set, or a merged.yaml")
         raise UserError(
             f"{root}: this is none of the known layouts ({', '.join(DATASETS)}): {own_layout(Path(root))}; "
             "of a published set unpack the whole archive and give the folder that holds the splits, or name the layout "
@@ -67,6 +69,8 @@ def require_layout(root: str | Path, name: str | None = None) -> str:
 def own_layout(root: Path) -> str:
     """What a folder lacks to be a data set of one's own."""
     if (root / "image").is_dir():
+        if any(find_split(split, [root.resolve().name]) for split in ("train", "val", "test")):
+            return f"this is a split: give the folder that holds it, {root.resolve().parent}"
         return f"move {root / 'image'} and the folders of labels beside it into a split, {root / 'train'}"
     for folder in [root, *(root / name for name in sub_folders(root))]:
         for name in sub_folders(folder):

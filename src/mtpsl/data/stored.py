@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mtpsl.errors import UserError
 from mtpsl.png import lower_bytes, png_bits
@@ -106,4 +106,6 @@ def _load_numpy(path: Path) -> np.ndarray:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):  # whose text names an object of Python
+        return "it is no PNG"
     return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__

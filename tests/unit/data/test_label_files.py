@@ -207,3 +207,10 @@ def test_a_label_of_another_view_is_refused_whatever_the_size(tmp_path, label):
     path = write_as("npy float32", tmp_path, np.ones(label))
     with pytest.raises(UserError, match=r"should have its image's size 12x16 .*\(h, w, channels\)"):
         DepthFormat().read(path, (12, 16), (6, 8))
+
+
+def test_a_label_that_is_no_picture_is_named_without_python_s_words(tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    assert complaint(SegmentationFormat(4), tmp_path / "text.png") == (
+        ": cannot be read as a label (it is no PNG): replace or remove the file"
+    )

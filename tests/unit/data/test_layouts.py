@@ -72,6 +72,18 @@ def test_no_layout_takes_a_foreign_folder_for_its_own(tmp_path):
         require_layout(tmp_path)
     with pytest.raises(UserError, match="there is no such folder"):
         require_layout(tmp_path / "absent")
+    with pytest.raises(UserError, match=r"notes.txt: is a file: give the folder that holds the data set"):
+        require_layout(tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize("name", ["train", "Train", "valid", "test"])
+def test_a_split_in_place_of_its_data_set_names_the_folder_above(tmp_path, name, monkeypatch):
+    (tmp_path / name / "image").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / name)
+    for root in (tmp_path / name, "."):
+        with pytest.raises(UserError) as caught:
+            require_layout(root)
+        assert f"this is a split: give the folder that holds it, {tmp_path};" in str(caught.value)
 
 
 def test_every_layout_says_what_it_is():
