@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src"
-BASE = {"structures", "errors", "files", "options", "pictures", "png", "processes", "device"}
+BASE = {"structures", "errors", "files", "options", "phrases", "pictures", "png", "processes", "device"}
 ALL = {"tasks", "weighting", "networks", "data", "objectives", "evaluation", "inference", "visualization", "training"}
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "pictures": {"errors", "png"},
+    "phrases": set(),
     "png": set(),
     "shipped": {"errors", "files"},
     "options": set(),

@@ -8,6 +8,7 @@ from typing import Literal
 
 from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import DATA_OPTIONS, add_data_options, make_parser, parse
+from mtpsl.phrases import command
 
 
 def convert(arguments: Sequence[str]) -> None:
@@ -48,4 +49,4 @@ def convert(arguments: Sequence[str]) -> None:
         **{option: values[option] for option in DATA_OPTIONS},
     )
     images = ", ".join(f"{count} {split}" for split, count in counts.items())
-    print(f"{values.out}: {images} images; next: mtpsl train --data.root {values.out}")
+    print(f"{values.out}: {images} images; next: {command('train', '--data.root', values.out, '--out', 'runs/first')}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import make_parser, parse
 from mtpsl.commands.recipes import find_recipe
+from mtpsl.phrases import command
 
 
 def import_checkpoint(arguments: Sequence[str]) -> None:
@@ -56,4 +57,4 @@ def import_checkpoint(arguments: Sequence[str]) -> None:
     )
     import_published(published, config, values.out)
     names = ", ".join(task.name for task in published.tasks)
-    print(f"{values.out}: {method} on {names}; next: mtpsl evaluate {values.out} --data.root DATA")
+    print(f"{values.out}: {method} on {names}; next: {command('evaluate', values.out)} --data.root DATA")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,4 +46,15 @@ def parse(parser: jsonargparse.ArgumentParser, arguments: Sequence[str]) -> json
     except jsonargparse.ArgumentError as error:
         option = unknown_option(error)
         message = unknown_message(option, parser.get_defaults().keys()) if option else parsing_message(error)
+        message = _missing(parser, message) or message
         raise UserError(f"{message} (`{parser.prog} --help` lists all)") from error
+
+
+def _missing(parser: jsonargparse.ArgumentParser, message: str) -> str | None:
+    """What is missing as the user would write it: `RUN`, `--out`; None if the message is about something else."""
+    found = re.search(r"arguments are required: (.+)", message)
+    if not found:
+        return None
+    written = {action.dest: next(iter(action.option_strings), action.dest.upper()) for action in parser._actions}
+    names = [written.get(name, name) for name in found[1].split(", ")]
+    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing"

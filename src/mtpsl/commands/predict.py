@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import make_parser, parse
+from mtpsl.phrases import counted, no_pictures
 
 
 def predict(arguments: Sequence[str]) -> None:
@@ -50,8 +51,9 @@ def predict(arguments: Sequence[str]) -> None:
     if summary.passed_over:
         kinds = Counter(path.suffix.lower() or "no suffix" for path in summary.passed_over)
         listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
-        print(f"passed over {len(summary.passed_over)} files that are no pictures ({listed})")
+        print(f"passed over {no_pictures(len(summary.passed_over))} ({listed})")
     print(
-        f"{values.out}: predictions of {', '.join(task.name for task in run.tasks)} for {summary.images} pictures; "
+        f"{values.out}: predictions of {', '.join(task.name for task in run.tasks)} for "
+        f"{counted(summary.images, 'picture')}; "
         f"look at {values.out / 'sheets'}"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import make_parser, parse
+from mtpsl.phrases import command
 
 
 def scenes(arguments: Sequence[str]) -> None:
@@ -27,4 +28,5 @@ def scenes(arguments: Sequence[str]) -> None:
         from mtpsl.data.scenes import write_scenes
 
     write_scenes(values.out, {"train": values.train, "val": values.val}, size=values.size, seed=values.seed)
-    print(f"{values.out}: {values.train} training and {values.val} validation images; next: mtpsl check {values.out}")
+    counts = f"{values.train} training and {values.val} validation images"
+    print(f"{values.out}: {counts}; next: {command('check', values.out)}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mtpsl.data.arrays import ARRAY_SUFFIXES
 from mtpsl.files import files_below, leads_nowhere
+from mtpsl.phrases import counted
 from mtpsl.pictures import FOREIGN_SUFFIXES, SUFFIXES
 
 #: suffixes that someone might take for supported; other files (notes, thumbnails' caches) are passed over
@@ -95,7 +96,7 @@ def _by_key(folder: Path, suffixes: Sequence[str], split: SplitFiles) -> dict[st
             f"{folder}: files should be {', '.join(suffixes)}, not {_some(foreign)}: convert or remove them"
         )
     if others:
-        split.notes.append(f"{folder}: {len(others)} files passed over: {_some(others)}")
+        split.notes.append(f"{folder}: {counted(len(others), 'file')} passed over: {_some(others)}")
     return found
 
 

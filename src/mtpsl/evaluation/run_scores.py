@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mtpsl.errors import UserError
+from mtpsl.phrases import command, resuming
 from mtpsl.structures import Score
 
 SCORES = "scores.json"
@@ -78,14 +79,13 @@ def load_run(path: Path) -> RunScores:
     file = path / SCORES
     if not file.is_file():
         raise UnfinishedRunError(
-            f"{path} has no {SCORES} yet: "
-            f"train it to the end (`mtpsl train --resume {path}`) or run `mtpsl evaluate {path}`"
+            f"{path} has no {SCORES} yet: train it to the end ({resuming(path)}) or run `{command('evaluate', path)}`"
         )
     content = _Reader(_read_json(file), str(file))
     run = content.inner("run")
     epochs, epoch = run.get("epochs", int), content.get("epoch", int)
     if not run.get("complete", bool) or epoch < epochs:
-        raise UnfinishedRunError(f"{path} stopped at epoch {epoch} of {epochs}: `mtpsl train --resume {path}` goes on")
+        raise UnfinishedRunError(f"{path} stopped at epoch {epoch} of {epochs}: {resuming(path)} goes on")
     size = run.get("image_size", list)
     if len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
         raise UserError(f"{file}: run.image_size should be [height, width], not {size}")

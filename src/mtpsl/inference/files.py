@@ -18,6 +18,7 @@ from mtpsl.inference.images import Picture, as_picture, seen, size_of
 from mtpsl.inference.reading import find_pictures
 from mtpsl.inference.sizes import Size
 from mtpsl.inference.writing import SHEETS, PredictionSummary, prepare_folder, write_prediction, write_sheet
+from mtpsl.phrases import no_pictures
 from mtpsl.tasks import Task
 
 #: draws tasks, image and raw predictions (`mtpsl.visualization.draw_sheet`)
@@ -55,7 +56,10 @@ def predict_files(
     done = len(pictures) - len(failures)
     if failures:
         more = f" (and {len(failures) - 3} more)" if len(failures) > 3 else ""
-        raise UserError(f"{'; '.join(failures[:3])}{more}. Predicted {done} of {len(pictures)} pictures into {out}")
+        others = f", passed over {no_pictures(len(passed_over))}" if passed_over else ""
+        raise UserError(
+            f"{'; '.join(failures[:3])}{more}. Predicted {done} of {len(pictures)} pictures into {out}{others}"
+        )
     return PredictionSummary(out, done, files, time.perf_counter() - start, passed_over)
 
 

@@ -21,6 +21,7 @@ from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Scores, to_json
 from mtpsl.files import write_text
 from mtpsl.inference.sizes import TrainingSizes
+from mtpsl.phrases import resuming
 from mtpsl.structures import Score
 from mtpsl.tasks import Task, describe_task, make_task
 from mtpsl.training.config import RunConfig, read_config
@@ -117,7 +118,9 @@ class RunFolder:
         """
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             cure = (
-                f"`mtpsl train --resume {self.path}` continues it" if self.config.exists() else "choose another --out"
+                f"{resuming(self.path)} continues it, another --out begins a new run"
+                if self.config.exists()
+                else "choose another --out"
             )
             raise UserError(f"{self.path} exists already: {cure}")
 
@@ -186,7 +189,7 @@ class RunFolder:
             UserError: there is none, or it is not a checkpoint of this package.
         """
         if not self.checkpoint.is_file():
-            raise UserError(f"{self.path} has no checkpoint yet: `mtpsl train --resume {self.path}` trains it")
+            raise UserError(f"{self.path} has no checkpoint yet: {resuming(self.path)} trains it")
         try:
             # mapped: only what is used of it is read
             content = torch.load(self.checkpoint, map_location="cpu", weights_only=True, mmap=True)

@@ -15,6 +15,7 @@ from rich.markup import escape
 from mtpsl.data.variety import require_variety
 from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Scores
+from mtpsl.phrases import command, resuming
 from mtpsl.tasks import Task
 from mtpsl.training.assemble import (
     build_augmentation,
@@ -89,7 +90,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
         if "optimizer_states" not in stored:
             raise UserError(
                 f"{out} has no optimizer to continue with: train a new run from its weights with "
-                f"`mtpsl train {folder.config} --training.start_from {out} --out NEW`"
+                f"`{command('train', folder.config, '--training.start_from', out)} --out NEW`"
             )
         load_weights(folder, stored, data.tasks, network, objective, weighting)
     if start:
@@ -130,7 +131,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     try:
         trainer.fit(module, datamodule=loaders, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as error:  # Lightning's answer to Ctrl-C
-        raise UserError(f"interrupted: `mtpsl train --resume {out}` continues after the last complete epoch") from error
+        raise UserError(f"interrupted: {resuming(out)} continues after the last complete epoch") from error
     if trainer.is_global_zero and config.training.sheets:
         shown = dataclasses.replace(data, validation=data.validation.at_image_size().spread(config.training.sheets))
         loader = Loaders(config, shown).validation_loader(0, 1)

@@ -326,7 +326,7 @@ def test_what_is_passed_over_is_counted(root):
         report = check_dataset(root, tasks=tasks, progress=False)
         assert report.ok
         assert {note for note in report.notes if "passed over" in note} == {
-            f"{root}/train/image: 1 files passed over: notes.txt",
+            f"{root}/train/image: 1 file passed over: notes.txt",
             f"{root}/train/depth: 2 files passed over: a.log, b.log",
             f"{root}/val: passed over, since the description has no such task: deph",
         }

@@ -129,13 +129,14 @@ def test_broken_pictures_are_named_and_the_others_are_written(tmp_path: Path):
     (tmp_path / "in/b.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "in/d.jpg").write_bytes(b"not a picture")
     (tmp_path / "in/f.png").write_bytes(b"")
+    (tmp_path / "in/notes.txt").write_text("")
     with pytest.raises(UserError) as caught:
         run(tmp_path / "in", tmp_path / "out")
     message = str(caught.value)
     assert "\n" not in message
     for name in ("b.png", "d.jpg", "f.png"):
         assert message.count(str(tmp_path / "in" / name)) == 1
-    assert message.endswith(f"Predicted 3 of 6 pictures into {tmp_path / 'out'}")
+    assert message.endswith(f"Predicted 3 of 6 pictures into {tmp_path / 'out'}, passed over 1 file that is no picture")
     assert files(tmp_path / "out" / "depth") == ["a.npy", "c.npy", "e.npy"]
     assert not [name for name in files(tmp_path / "out") if "/." in name]
 
