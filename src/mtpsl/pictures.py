@@ -137,7 +137,7 @@ def _reported(path: Path) -> Iterator[None]:
             f"{path}: has {found} pixels, more than the {limit} that Pillow reads: shrink it, or cut it into tiles"
         ) from error
     except Exception as error:  # a decoder fed with a damaged file raises nearly anything
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():  # a link to nothing is there, and is to go
             raise UserError(f"{path}: there is no such file") from error
         reason = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, OSError) and error.strerror:
