@@ -44,7 +44,9 @@ def label(task: Task, size: tuple[int, int] = (32, 64), seed: int = 0) -> Tensor
     if isinstance(task, Segmentation):
         return torch.randint(0, task.num_classes - 1, size, generator=random)
     if isinstance(task, BinaryTask):
-        return (torch.rand((1, *size), generator=random) < (0.1 if isinstance(task, Edges) else 0.3)).float()
+        return (
+            torch.rand((task.out_channels, *size), generator=random) < (0.1 if isinstance(task, Edges) else 0.3)
+        ).float()
     if isinstance(task, Normals):
         return torch.nn.functional.normalize(torch.randn((3, *size), generator=random), dim=0)
     if isinstance(task, Regression):

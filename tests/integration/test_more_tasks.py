@@ -16,6 +16,7 @@ from mtpsl.cli import main
 from mtpsl.data import FolderDataset, PackedDataset
 
 ENTRIES = {
+    "signs": {"type": "multilabel", "classes": ["r", "g", "b", "all"], "values": [0, 255]},
     "flow": {"type": "regression", "channels": 2, "vector": "image", "unit": "px"},
     "albedo": {"type": "regression", "channels": 3, "scale": 1 / 255, "range": [0, 1], "loss": "huber"},
 }
@@ -32,6 +33,8 @@ def write_more(root: Path) -> Path:
         flow[0, 0] = np.nan
         np.save(picture.parents[1] / "flow" / f"{picture.stem}.npy", flow)
         Image.fromarray(numbers).save(picture.parents[1] / "albedo" / picture.name)
+        marks = np.uint8(255) * (numbers > 100)
+        Image.fromarray(np.dstack([marks, 0 * marks[..., :1] + 255])).save(picture.parents[1] / "signs" / picture.name)
     (data / "dataset.yaml").write_text(yaml.safe_dump({"name": "more", "tasks": ENTRIES}))
     return data
 
@@ -53,6 +56,8 @@ def test_they_are_checked_trained_scored_predicted_and_converted(
     assert any((run / "pictures").rglob("*.png"))
     assert main(["predict", str(run), str(data / "val/image"), "--out", str(tmp_path / "out")]) == 0
     assert np.load(tmp_path / "out/flow/000.npy").shape == (32, 64, 2)
+    assert np.load(tmp_path / "out/signs/000.npy").shape == (32, 64, 4)
+    assert scores["signs"].keys() == {"miou"}
     albedo = np.load(tmp_path / "out/albedo/000.npy")
     assert albedo.min() >= 0
     assert albedo.max() <= 1

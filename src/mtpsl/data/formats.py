@@ -6,6 +6,7 @@ from mtpsl.data.binary_formats import EdgesFormat, SaliencyFormat
 from mtpsl.data.class_formats import HumanPartsFormat, SegmentationFormat
 from mtpsl.data.geometry_formats import DepthFormat, NormalsFormat
 from mtpsl.data.label_format import LabelFormat
+from mtpsl.data.multilabel_formats import MultiLabelFormat
 from mtpsl.data.regression_formats import RegressionFormat
 
 FORMATS: dict[str, type[LabelFormat]] = {
@@ -16,6 +17,7 @@ FORMATS: dict[str, type[LabelFormat]] = {
     "saliency": SaliencyFormat,
     "human_parts": HumanPartsFormat,
     "regression": RegressionFormat,
+    "multilabel": MultiLabelFormat,
 }
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "DepthFormat",
     "EdgesFormat",
     "HumanPartsFormat",
+    "MultiLabelFormat",
     "NormalsFormat",
     "RegressionFormat",
     "SaliencyFormat",

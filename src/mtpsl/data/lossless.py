@@ -1,4 +1,4 @@
-"""Labels as the files of a `folder` data set, without loss: PNG for whole numbers, npy for real ones."""
+"""Labels as the files of a `folder` data set, without loss: PNG for whole numbers, npy for others and several maps."""
 
 from __future__ import annotations
 
@@ -51,6 +51,8 @@ def stored(label_format: LabelFormat, target: Tensor, valid: Bool[Tensor, "h w"]
         return np.where(known[..., None], np.moveaxis(x, 0, 2), np.float32(0))
     if label_format.kind == "regression":
         return np.where(known[..., None], np.moveaxis(x, 0, 2), np.float32(np.nan))
+    if label_format.kind == "multilabel":
+        return np.where(known[..., None], np.moveaxis(x, 0, 2), 255).astype(np.uint8)
     plane = x[0] if x.ndim == 3 else x
     if label_format.kind == "depth":
         return np.where(known, plane, np.float32(np.nan))
@@ -73,7 +75,7 @@ def require_equal(
 
 def suffix(label_format: LabelFormat) -> str:
     """Of the files of a task."""
-    return ".npy" if label_format.kind in REAL else ".png"
+    return ".npy" if label_format.kind in (*REAL, "multilabel") else ".png"
 
 
 def _classes(entry: dict[str, Any]) -> int:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from mtpsl.data.variety import one_kind
-from mtpsl.tasks import Depth, Edges, Regression, Saliency, Segmentation, Task
+from mtpsl.tasks import Depth, Edges, MultiLabel, Regression, Saliency, Segmentation, Task
 
 #: what training says of labels that are all alike
 UNTRAINABLE = "Training on such labels alone is refused"
@@ -162,10 +162,34 @@ class SaliencyStatistics(BinaryStatistics):
     kind = "salient"
 
 
+class MultiLabelStatistics(Statistics):
+    """The share of each class among valid pixels."""
+
+    def update(self, target: np.ndarray, valid: np.ndarray) -> None:
+        """Count one label."""
+        super().update(target, valid)
+        self.counts = _added(self.counts, target[:, valid].sum(1).astype(np.int64))
+
+    def values(self, task: Task) -> dict[str, float]:
+        """Class name to share."""
+        assert isinstance(task, MultiLabel)
+        counts = _padded(self.counts, task.out_channels) / max(self.valid, 1)
+        return dict(zip(task.class_names, counts.tolist(), strict=True))
+
+    def notes(self, task: Task) -> list[str]:
+        """Classes that never occur, and labels that are all alike."""
+        shares = self.values(task)
+        if self.valid and len({*shares.values()} & {0.0, 1.0}) == len({*shares.values()}) == 1:
+            return [f"{one_kind(task, int(max(shares.values())))} {UNTRAINABLE}"]
+        absent = [name for name, share in shares.items() if not share]
+        return [f"no pixel of class {', '.join(absent)}"] if absent and self.valid else []
+
+
 STATISTICS: dict[type[Task], type[Statistics]] = {
     Segmentation: ClassStatistics,
     Depth: DepthStatistics,
     Regression: RegressionStatistics,
+    MultiLabel: MultiLabelStatistics,
     Saliency: SaliencyStatistics,
     Edges: EdgeStatistics,
 }

@@ -29,8 +29,8 @@ class Stored:
     table: np.ndarray | None = None
 
 
-def read_stored(path: Path) -> Stored:
-    """Read a PNG or npy file; an alpha channel that is opaque everywhere is left out.
+def read_stored(path: Path, *, keep_alpha: bool = False) -> Stored:
+    """Read a PNG or npy file; an alpha channel that is opaque everywhere is left out, unless `keep_alpha`.
 
     Raises:
         UserError: the file is broken or holds something other than numbers.
@@ -48,7 +48,8 @@ def read_stored(path: Path) -> Stored:
     table = None
     if picture.mode == "P":
         table = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    return Stored(_without_alpha(_numbers(picture, bits, lower)), bits, table)
+    numbers = _numbers(picture, bits, lower)
+    return Stored(numbers if keep_alpha else _without_alpha(numbers), bits, table)
 
 
 def read_array(path: Path) -> np.ndarray:

@@ -6,7 +6,7 @@ import torch
 
 from mtpsl.data.partial import PartialDataset
 from mtpsl.errors import UserError
-from mtpsl.tasks import Edges, Saliency, Segmentation, Task
+from mtpsl.tasks import Edges, MultiLabel, Saliency, Segmentation, Task
 
 
 def require_variety(dataset: PartialDataset) -> None:
@@ -49,7 +49,7 @@ def require_variety(dataset: PartialDataset) -> None:
 
 def has_kinds(task: Task) -> bool:
     """Whether a label tells kinds of pixels apart."""
-    return isinstance(task, Segmentation | Edges | Saliency)
+    return isinstance(task, Segmentation | Edges | Saliency | MultiLabel)
 
 
 def one_kind(task: Task, kind: int | None) -> str:
@@ -62,6 +62,8 @@ def one_kind(task: Task, kind: int | None) -> str:
         return "no known pixel at all: is everything among `ignore` or `missing`?"
     if isinstance(task, Segmentation):
         return f"no pixel of another class than {task.class_names[kind]}: are the others' numbers among `ignore`?"
+    if isinstance(task, MultiLabel):
+        return f"every known pixel has {'all classes' if kind else 'no class'}: does `values` name absence first?"
     what, cure = "boundary", "is the number that marks one among `ignore`?"
     if isinstance(task, Saliency):
         what, cure = "salient", f"should `threshold` be {'higher' if kind else 'lower'}?"

@@ -16,8 +16,8 @@ from mtpsl.tasks import Task
 class Prediction(dict[str, np.ndarray]):
     """What a network says of a picture, by task, each (h, w) or (h, w, c) with the picture's height and width.
 
-    Classes are whole numbers, depth is in the unit of the labels, normals are vectors of length 1, boundaries and
-    saliency are probabilities.
+    Classes are whole numbers, depth and regression are in the unit of the labels, normals are vectors of length 1,
+    boundaries, saliency and the maps of multilabel are probabilities.
 
     Attributes:
         confidence: the probability of what was chosen, (h, w) from 0 to 1, by task; only where it was asked for, and

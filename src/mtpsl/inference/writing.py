@@ -9,6 +9,7 @@ For a picture `street/a.jpg` inside the folder that was given:
     OUT/saliency/street/a.npy      float32 (h, w), the probability of being salient
     OUT/human_parts/street/a.png   the part of a body at every pixel, 8 bit, 0 where there is none
     OUT/regression/street/a.npy    float32 (h, w) or (h, w, channels), in the unit of the labels
+    OUT/multilabel/street/a.npy    float32 (h, w) or (h, w, classes), the probability of each class
     OUT/sheets/street/a.png        the picture and all predictions in colors, for people
 
 In general a task with class labels gives a PNG, every other one an array, with a last axis if it has several channels.

@@ -4,6 +4,7 @@ from mtpsl.tasks.base import Task
 from mtpsl.tasks.depth import Depth
 from mtpsl.tasks.edges import Edges
 from mtpsl.tasks.human_parts import HumanParts
+from mtpsl.tasks.multilabel import MultiLabel
 from mtpsl.tasks.normals import Normals
 from mtpsl.tasks.regression import Regression
 from mtpsl.tasks.saliency import Saliency
@@ -17,6 +18,7 @@ TASKS: dict[str, type[Task]] = {
     "saliency": Saliency,
     "human_parts": HumanParts,
     "regression": Regression,
+    "multilabel": MultiLabel,
 }
 
 
@@ -37,6 +39,7 @@ __all__ = [
     "Depth",
     "Edges",
     "HumanParts",
+    "MultiLabel",
     "Normals",
     "Regression",
     "Saliency",

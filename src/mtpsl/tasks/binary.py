@@ -28,32 +28,32 @@ class BinaryTask(Task):
         self.out_channels = self.encoding_channels = 1
         self.target_spec = TargetSpec(1, torch.float32)
 
-    def decode(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+    def decode(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """The probability of 1."""
         return prediction.sigmoid()
 
-    def confidence(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b h w"]:
-        """The probability of 1 or of 0, whichever is larger."""
-        return prediction[:, 0].abs().sigmoid()
+    def confidence(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
+        """The probability of 1 or of 0, whichever is larger; of several maps the smallest of these."""
+        return prediction.abs().amin(1).sigmoid()
 
-    def soft(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+    def soft(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """The probability of 1."""
         return prediction.sigmoid()
 
-    def encode_prediction(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+    def encode_prediction(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """The probability of 1."""
         return prediction.sigmoid()
 
-    def encode_target(self, target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b 1 h w"]:
+    def encode_target(self, target: Float[Tensor, "b c h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b c h w"]:
         """The label, 0 where not valid."""
         return target.masked_fill(~valid[:, None], 0.0)
 
-    def resize(self, prediction: Float[Tensor, "b 1 h w"], size: tuple[int, int]) -> Float[Tensor, "b 1 h2 w2"]:
+    def resize(self, prediction: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
         """Probabilities are interpolated."""
         return super().resize(self.decode(prediction.double()), size).clamp(0, 1).logit(1e-6)
 
     def colorize(
-        self, values: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"] | None = None
+        self, values: Float[Tensor, "b c h w"], valid: Bool[Tensor, "b h w"] | None = None
     ) -> Float[Tensor, "b 3 h w"]:
         """White on a dark color."""
         unit = values.clamp(0, 1)

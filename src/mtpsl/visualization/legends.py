@@ -7,7 +7,7 @@ from jaxtyping import Bool
 from PIL import Image
 from torch import Tensor
 
-from mtpsl.tasks import Depth, Normals, Regression, Segmentation, Task
+from mtpsl.tasks import Depth, MultiLabel, Normals, Regression, Segmentation, Task
 from mtpsl.visualization.grid import GREY, as_picture, beside, blank, color_bar, swatches, text, under
 
 MOST_CLASSES = 30
@@ -21,6 +21,10 @@ def legend(task: Task, values: Tensor, valid: Bool[Tensor, "b h w"], width: int)
         return depth_legend(task, values, valid, width)
     if isinstance(task, Normals):
         return normals_legend(task)
+    if isinstance(task, MultiLabel):
+        present = (values.movedim(1, -1)[valid] > 0.5).any(0).nonzero()[:, 0].tolist()
+        rgb = (task.colors * 255).round().int().tolist()
+        return swatches([(task.class_names[i], (*rgb[i],)) for i in present], width) if present else None
     if isinstance(task, Regression):
         return regression_legend(task, values, valid, width)
     return None

@@ -36,7 +36,8 @@ NUMBERS = np.array([[0, 1, 2, 2, 3], [1, 0, 0, 3, 3], [2, 2, 1, 0, 1]])
 ZERO_ONE = np.array([[0, 1, 1, 0, 1], [1, 0, 0, 0, 1]])
 COLORS = [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]]
 TABLE = np.array(COLORS)
-ALL = [one(**({"classes": 4} if kind == "segmentation" else {})) for kind, one in FORMATS.items()]
+NEEDED = {"segmentation": {"classes": 4}, "multilabel": {"classes": ["a"]}}
+ALL = [one(**NEEDED.get(kind, {})) for kind, one in FORMATS.items()]
 
 
 def complaint(label_format: LabelFormat, path: Path) -> str:
@@ -129,9 +130,7 @@ def test_transparent_labels_are_refused_by_every_task(tmp_path):
 def test_a_jpeg_named_png_is_refused_as_a_label(tmp_path):
     Image.fromarray(ZERO_ONE.astype(np.uint8)).save(tmp_path / "a.png", "JPEG")
     for kind, label_format in FORMATS.items():
-        assert "is a JPEG" in complaint(
-            label_format(**({"classes": 4} if kind == "segmentation" else {})), tmp_path / "a.png"
-        )
+        assert "is a JPEG" in complaint(label_format(**NEEDED.get(kind, {})), tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("bits", [2, 4])

@@ -44,6 +44,8 @@ ALIKE = [
     ("edges", 0 * HALF + 1, {}, "no pixel that is not boundary"),
     ("saliency", HALF, {"threshold": 127.5}, "no salient pixel at all: should `threshold` be lower?"),
     ("saliency", 200 + HALF, {}, "no pixel that is not salient: should `threshold` be higher?"),
+    ("multilabel", 0 * HALF, {"classes": ["wet"]}, "every known pixel has no class"),
+    ("multilabel", 0 * HALF + 1, {"classes": ["wet"]}, "every known pixel has all classes"),
     ("segmentation", HALF, {"classes": 2, "ignore": [0, 1]}, "no known pixel at all"),
     ("depth", HALF, {"missing": [0, 1]}, "no known pixel at all: is everything among `ignore` or `missing`?"),
 ]

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from mtpsl.evaluation.evaluate import Evaluator, evaluate
 from mtpsl.evaluation.interrupted import InterruptedEvaluation
 from mtpsl.structures import Batch, Output
-from mtpsl.tasks import TASKS, Segmentation, Task
+from mtpsl.tasks import TASKS, MultiLabel, Segmentation, Task
 
-ALL: list[Task] = [kind(num_classes=4) if kind is Segmentation else kind() for kind in TASKS.values()]
+NEEDED = {Segmentation: {"num_classes": 4}, MultiLabel: {"class_names": ["a", "b"]}}
+ALL: list[Task] = [kind(**NEEDED.get(kind, {})) for kind in TASKS.values()]
 
 
 class Fixed(nn.Module):

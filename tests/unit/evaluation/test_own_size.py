@@ -15,12 +15,21 @@ from mtpsl.data.own_size import OwnSizeLabels
 from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Evaluator, evaluate
 from mtpsl.structures import Labels, Output, Sample, ScoredBatch
-from mtpsl.tasks import TASKS, Depth, Edges, HumanParts, Normals, Regression, Saliency, Segmentation, Task
+from mtpsl.tasks import TASKS, Depth, Edges, HumanParts, MultiLabel, Normals, Regression, Saliency, Segmentation, Task
 from mtpsl.training.open_data import open_scored
 from mtpsl.training.settings import DataSettings
 from pascal_tree import write_pascal
 
-EVERY: list[Task] = [Segmentation(num_classes=5), Depth(), Normals(), Edges(), Saliency(), HumanParts(), Regression()]
+EVERY: list[Task] = [
+    Segmentation(num_classes=5),
+    Depth(),
+    Normals(),
+    Edges(),
+    Saliency(),
+    HumanParts(),
+    Regression(),
+    MultiLabel(class_names=["a"]),
+]
 SIZES = [(30, 41), (64, 20), (16, 24)]
 
 

@@ -10,15 +10,27 @@ from torch import Tensor
 
 from builders import label
 from mtpsl.structures import Score
-from mtpsl.tasks import TASKS, Depth, Edges, Normals, Regression, Segmentation, Task, describe_task, make_task
+from mtpsl.tasks import (
+    TASKS,
+    Depth,
+    Edges,
+    MultiLabel,
+    Normals,
+    Regression,
+    Segmentation,
+    Task,
+    describe_task,
+    make_task,
+)
 from mtpsl.tasks.binary import BinaryTask
 
 SIZE = (12, 16)
 
 
 MADE: dict[str, Task] = {
-    **{name: kind() for name, kind in TASKS.items() if name != "segmentation"},  # type: ignore[call-arg]
+    **{name: kind() for name, kind in TASKS.items() if name not in ("segmentation", "multilabel")},  # type: ignore[call-arg]
     "segmentation": Segmentation(num_classes=5),
+    "multilabel": MultiLabel(class_names=["a", "b", "c"]),
     "segmentation, absent classes as 0": Segmentation(num_classes=5, absent="zero"),
     "segmentation, weighted": Segmentation(
         num_classes=5, class_weights=[1, 2, 0.5, 0.3, 1], label_smoothing=0.1, dice=0.5
@@ -286,4 +298,4 @@ def test_only_tasks_with_classes_have_scores_of_each(task: Task) -> None:
     metric = task.metric()
     metric.update(*labels(task))
     found = task.class_scores(metric)
-    assert [*found] == (task.class_names if isinstance(task, Segmentation) else [])
+    assert [*found] == (task.class_names if isinstance(task, Segmentation | MultiLabel) else [])

@@ -1,0 +1,107 @@
+"""Several binary maps: classes that may share a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torchmetrics import Metric
+
+from mtpsl.structures import TargetSpec, masked_mean
+from mtpsl.tasks.base import paint_invalid
+from mtpsl.tasks.binary import BinaryTask
+from mtpsl.tasks.segmentation import palette
+
+
+class MultiLabel(BinaryTask):
+    """Each class is at a pixel or not, whatever the others are: binary cross-entropy, mean IoU.
+
+    Args:
+        name: the task's name.
+        class_names: one for each class.
+
+    Raises:
+        ValueError: no class, or two of one name.
+    """
+
+    score_types = {"miou": ("%", True)}
+    primary = "miou"
+    ground = (0.1, 0.1, 0.12)
+
+    def __init__(self, name: str = "multilabel", *, class_names: Sequence[str]) -> None:
+        super().__init__(name)
+        if not class_names or len({*class_names}) < len(class_names):
+            raise ValueError(f"{name}: class_names should be one or more different names, not {[*class_names]}")
+        self.class_names = list(class_names)
+        self.out_channels = self.encoding_channels = len(class_names)
+        self.target_spec = TargetSpec(len(class_names), torch.float32)
+        self.colors = palette(len(class_names))
+
+    def options(self) -> dict[str, Any]:
+        """The classes."""
+        return {"class_names": self.class_names}
+
+    def loss(
+        self, prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], valid: Bool[Tensor, "b h w"]
+    ) -> Float[Tensor, " b"]:
+        """Binary cross-entropy, averaged over classes and valid pixels."""
+        target = target.masked_fill(~valid[:, None], 0.0)  # zero times a hidden NaN would be a NaN gradient
+        pixels = F.binary_cross_entropy_with_logits(prediction, target, reduction="none")
+        return masked_mean(pixels.mean(1), valid)
+
+    def metric(self) -> MultiLabelMetric:
+        """Intersection over union at probability 0.5, over all valid pixels of the set."""
+        return MultiLabelMetric(len(self.class_names))
+
+    def class_scores(self, metric: Metric) -> dict[str, float]:
+        """Intersection over union of every class, in percent; NaN for one neither predicted nor labelled."""
+        assert isinstance(metric, MultiLabelMetric)
+        return dict(zip(self.class_names, (100 * metric.ious()).tolist(), strict=True))
+
+    def colorize(
+        self, values: Float[Tensor, "b c h w"], valid: Bool[Tensor, "b h w"] | None = None
+    ) -> Float[Tensor, "b 3 h w"]:
+        """The mean color of the classes that are there, on a dark one."""
+        share = values.clamp(0, 1) if valid is None else values.masked_fill(~valid[:, None], 0.0).clamp(0, 1)
+        rest = 1 - share.amax(1, keepdim=True)
+        mixed = torch.einsum("bchw,cr->brhw", share, self.colors.to(share))
+        mixed = (mixed + rest * share.new_tensor(self.ground).view(3, 1, 1)) / (share.sum(1, keepdim=True) + rest)
+        return paint_invalid(mixed.clamp(0, 1), valid)
+
+
+class MultiLabelMetric(Metric):
+    """Intersection over union of every class, from sums over everything seen.
+
+    Args:
+        num_classes: how many classes there are.
+    """
+
+    full_state_update = False
+    higher_is_better = True
+    hits: Tensor
+    union: Tensor
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        for name in ("hits", "union"):
+            self.add_state(name, torch.zeros(num_classes, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(
+        self, prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], valid: Bool[Tensor, "b h w"]
+    ) -> None:
+        """Count a batch of raw predictions."""
+        seen, truth = (x.movedim(1, -1)[valid] for x in (prediction > 0, target > 0.5))
+        self.hits += (seen & truth).sum(0)
+        self.union += (seen | truth).sum(0)
+
+    def compute(self) -> dict[str, Tensor]:
+        """The mean over classes that are predicted or labelled, in percent; NaN where none is."""
+        return {"miou": 100 * self.ious().nanmean()}
+
+    def ious(self) -> Float[Tensor, " c"]:
+        """Intersection over union of every class, from 0 to 1; NaN for one neither predicted nor labelled."""
+        return self.hits.double() / self.union
