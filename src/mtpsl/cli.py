@@ -30,7 +30,7 @@ usage: mtpsl COMMAND ...
 
 Train one vision network for several dense prediction tasks from partially annotated images.
 
-  mtpsl demo                          compare two methods on built-in scenes, in a few minutes
+  mtpsl demo                          train on built-in scenes and compare, in a few minutes
   mtpsl check DATA                    what a data set holds and what is wrong with it
   mtpsl convert DATA OUT              write it in a form that is read quickly
   mtpsl train [RECIPE] --data.root DATA --out RUN

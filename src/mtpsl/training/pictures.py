@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from rich.console import Console
+from torch import Tensor
 
 from mtpsl.files import write_atomically
 from mtpsl.networks import MultiTaskNetwork
@@ -16,6 +20,9 @@ from mtpsl.tasks import Task
 from mtpsl.visualization.mapped import draw_mapped
 from mtpsl.visualization.relations import draw_relations
 from mtpsl.visualization.sheets import save_sheets
+
+COLLAPSED = 0.01
+"""The distance below which maps of different pairs are called alike."""
 
 
 def draw_pictures(
@@ -58,6 +65,19 @@ def draw_mapped_pairs(network: MultiTaskNetwork, objective: CrossTaskConsistency
     network.eval()
     maps = objective.mapped_features(network(first.images).predictions, first)
     if maps:
+        if (distance := distance_of_pairs(maps)) < COLLAPSED:
+            Console(stderr=True).print(
+                f"[yellow]note[/] the mapping has collapsed: maps of different pairs of tasks are alike (cosine "
+                f"distance {distance:.4f}), so what the term asks says little; larger images give it more places",
+                soft_wrap=True,
+                highlight=False,
+            )
         shown = {name: (source[0].float().cpu(), target[0].float().cpu()) for name, (source, target) in maps.items()}
         picture = draw_mapped(first.images[0].cpu(), shown, title=f"{batch.keys[0]}: mapped features")
         write_atomically(out / f"{Path(batch.keys[0]).name}.png", picture.save)
+
+
+def distance_of_pairs(maps: Mapping[str, tuple[Float[Tensor, "1 d h w"], Float[Tensor, "1 d h w"]]]) -> float:
+    """Mean cosine distance between any two of the maps of one image: 0 where the mapping makes all alike."""
+    units = F.normalize(torch.cat([x.float() for pair in maps.values() for x in pair]), dim=1)
+    return float(1 - units.mean(0).square().sum(0).mean())

@@ -78,7 +78,7 @@ def test_an_option_for_all_that_reaches_no_method_is_refused(tmp_path: Path):
 def test_a_recipe_is_where_the_runs_start_from(tmp_path: Path):
     runs = plan(tmp_path, recipe="demo", options={"training": {"epochs": 1}})
     config = runs["full/cross_task/0"].config
-    assert (config.data.name, config.training.lr, config.training.epochs) == ("scenes", 0.001, 1)
+    assert (config.data.name, config.training.lr, config.training.epochs) == ("scenes", 0.002, 1)
     assert (config.objective_options["mapping_stride"], config.data.regime) == (2, "full")
 
 
