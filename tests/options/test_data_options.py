@@ -32,6 +32,7 @@ LINES = {
     "classes": Line("19", {"tasks", "train labels", "val labels"}, default="7", beside=MTAN),
     "label_cache": Line("CACHE", {"files"}, beside=PASCAL),
     "size": Line("[32,64]", {"train pixels", "train labels", "val pixels", "val labels"}),
+    "score_edges": Line("seg2bmap", {"val labels"}, beside=PASCAL),
     "score_size": Line("own", {"val labels"}, beside="--data.size [32,64]"),
     "regime": Line("one", {"train labels"}),
     "ratio": Line("[4,1,1]", {"train labels"}, default="[1,1,4]", beside="--data.regime ratio"),

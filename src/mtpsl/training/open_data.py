@@ -19,8 +19,16 @@ from mtpsl.tasks import Segmentation, Task
 from mtpsl.training.settings import DataSettings
 
 
-def open_split(settings: DataSettings, split: str, tasks: list[str] | None) -> LabelledDataset:
+def open_split(
+    settings: DataSettings, split: str, tasks: list[str] | None, *, edges: str | None = None
+) -> LabelledDataset:
     """One split of the data set; in place of a named layout also what `mtpsl convert` made of it.
+
+    Args:
+        settings: which data set, at which size.
+        split: which of its splits.
+        tasks: the labels to read; by default all.
+        edges: which boundaries a layout that has several reads; by default its first.
 
     Raises:
         UserError: the data set is not there or not as described, or has another number of classes than it should.
@@ -47,6 +55,10 @@ def open_split(settings: DataSettings, split: str, tasks: list[str] | None) -> L
         options = {settings.train_split: "--data.train_split", settings.val_split: "--data.val_split"}
         cure = f": name the one that is meant with {options[split]}" if split in options else ""
         raise UserError(f"{settings.root}: there is no split {split!r}: there are {', '.join(known)}{cure}")
+    if edges is not None:
+        if "edges" not in inspect.signature(DATASETS[name]).parameters:
+            raise UserError(f"data.score_edges {edges}: {settings.root} ({name}) has edges of one kind: leave it out")
+        own["edges"] = edges
     dataset = open_layout(name, settings.root, split, size=settings.size, tasks=tasks, **own)
     if name == "packed" and settings.name not in ("auto", "packed", dataset.name):
         raise UserError(
@@ -62,12 +74,13 @@ def open_split(settings: DataSettings, split: str, tasks: list[str] | None) -> L
 
 
 def open_scored(settings: DataSettings, split: str, tasks: list[str] | None) -> LabelledDataset:
-    """One split to compute scores on: with `data.score_size own`, labels keep the size at which they are stored.
+    """One split to compute scores on: with the labels' own size and the edges that the settings ask for.
 
     Raises:
         UserError: as `open_split`; or what is stored has no size of its own.
     """
-    sized = open_split(settings, split, tasks)
+    edges = None if settings.score_edges == "laplacian" else settings.score_edges
+    sized = open_split(settings, split, tasks, edges=edges)
     if settings.score_size == "input":
         return sized
     if isinstance(sized, ScenesDataset | MergedDataset):
@@ -75,7 +88,8 @@ def open_scored(settings: DataSettings, split: str, tasks: list[str] | None) -> 
             f"data.score_size own: {sized.name} has images of one size only: score them at it with --data.score_size "
             "input"
         )
-    return OwnSizeLabels(sized, open_split(replace(settings, size=None, score_size="input"), split, tasks))
+    stored = open_split(replace(settings, size=None, score_size="input"), split, tasks, edges=edges)
+    return OwnSizeLabels(sized, stored)
 
 
 def usual_classes(layout: str) -> int | None:

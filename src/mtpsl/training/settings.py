@@ -29,6 +29,8 @@ class DataSettings:
         size: height and width to resize to; by default the images' own.
         score_size: size at which scores are computed: `input`, that of the images that the network sees, or `own`, that
             at which labels are stored, to which predictions are resized (published for PASCAL). Belongs to `size`.
+        score_edges: which boundaries scores are computed against: the `laplacian` of the classes, as in training, or
+            those of the published benchmark's own tool, `seg2bmap` (`pascal` only).
         regime: which of the labels that exist may be used: `full` all, `one` one per image, `random` 1 to K-1 per
             image, `ratio` one per image in unequal shares, `semi` all labels of some images and none of the others,
             `file` those that a file lists.
@@ -76,6 +78,7 @@ class DataSettings:
     label_cache: str | None = None
     size: tuple[int, int] | None = None
     score_size: Literal["input", "own"] = "input"
+    score_edges: Literal["laplacian", "seg2bmap"] = "laplacian"
     regime: Literal["full", "one", "random", "ratio", "semi", "file"] = "full"
     ratio: list[float] | None = None
     share: float | None = None
@@ -137,6 +140,7 @@ class DataSettings:
         """
         classes = "" if self.classes is None else f", {self.classes} classes"
         own = ", scored at own size" if self.score_size == "own" else ""
+        own += ", edges of seg2bmap" if self.score_edges == "seg2bmap" else ""
         return f"{name}{classes}{own}" + ("" if self.limit is None else f", {self.limit} training images")
 
     @property

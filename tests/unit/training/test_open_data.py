@@ -14,8 +14,15 @@ from mtpsl.errors import UserError
 from mtpsl.tasks import Depth, Segmentation, Task
 from mtpsl.training.assemble import run_data
 from mtpsl.training.config import parse_config
-from mtpsl.training.open_data import check_same_tasks, open_split
+from mtpsl.training.open_data import check_same_tasks, open_scored, open_split
 from mtpsl.training.settings import DataSettings
+
+
+def test_edges_of_scores_are_those_of_a_layout_that_has_several(tmp_path: Path) -> None:
+    write_folder_set(tmp_path, ("segmentation", "edges"), splits={"val": 1})
+    settings = DataSettings(root=str(tmp_path), score_edges="seg2bmap")
+    with pytest.raises(UserError, match=r"data.score_edges seg2bmap: .*\(folder\) has edges of one kind"):
+        open_scored(settings, "val", None)
 
 
 def test_the_layout_is_recognized(tmp_path: Path) -> None:
