@@ -32,7 +32,7 @@ from mtpsl.training.config import RunConfig
 from mtpsl.training.continued import changed_options, check_same_data, record, written
 from mtpsl.training.expected_time import ExpectedTime
 from mtpsl.training.folder import RunFolder
-from mtpsl.training.load import load_weights
+from mtpsl.training.load import load_run, load_weights
 from mtpsl.training.loaders import Loaders
 from mtpsl.training.memory import keep_freed_memory
 from mtpsl.training.module import TrainingModule
@@ -41,6 +41,8 @@ from mtpsl.training.precision import with_precision
 from mtpsl.training.preload import fill_caches
 from mtpsl.training.smallest_batch import check_smallest_batch
 from mtpsl.training.trainer import make_trainer
+
+__all__ = ["load_run", "train"]
 
 
 def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool = True) -> Scores:
