@@ -194,7 +194,7 @@ cut off continue, a run that fails does not stop the others: give the same comma
   options         as those of `mtpsl train`, for all runs: --data.root DIR, --training.epochs 2, --network.width 0.25;
                   an option of an objective, network or weighting reaches the methods that have it
 
-  mtpsl sweep demo                                         two methods, two label regimes, about a minute on two cores
+  mtpsl sweep demo                                         five small runs, half a minute of processor time
   mtpsl sweep tab11 --data.root NYU --dry-run              what Tab. 11 of the paper takes
   mtpsl sweep tab11 --data.root NYU --only one --seeds 0,1,2
   mtpsl sweep tab09 --show > mine.yaml                     a table to start your own from
