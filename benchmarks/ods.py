@@ -27,6 +27,13 @@ Measured on two x86 cores at 2.5 GHz with hardly anything else running (peak 234
      375x500 plateau  1 worker(s)    127.1 s
      375x500 plateau  2 worker(s)     66.8 s
 
+Since maps are matched one by one as flows (commit a4dac46, two quiet cores of an Intel Xeon with AMX, 8 images):
+
+     375x500 soft     1 worker(s)     42.7 s
+     375x500 soft     2 worker(s)     22.1 s
+     375x500 plateau  1 worker(s)     66.0 s
+     375x500 plateau  2 worker(s)     35.0 s
+
 With `--hardest`, on the same cores beside eight other processes: processor seconds of one image, 5 images a kind:
 
          blurred minimum  0.89 median  0.95 largest  1.00
@@ -38,7 +45,7 @@ With `--hardest`, on the same cores beside eight other processes: processor seco
 
 Before each map was matched alone as a flow, "blurred" images did not end within 230 s: the depth-first search of
 scipy's maximum_bipartite_matching takes exponential time there. The bound is one of polynomial steps, not of a clock.
-Labels are what it rests on: 13 % of the pixels (twice what annotated images reach) with "noise" took 7.8 s.
+Labels are what it rests on: 6 % of the pixels took at most 2.9 s, 13 % with "noise" 7.8 s.
 
 The same took up to twice as long on a day when these cores were slower (130 to 164 and 203 to 262 s with one worker).
 Threads instead of processes gained nothing at 375x500 (6 images: 151 s with one, 201 s with two; plateau 347 and 303).

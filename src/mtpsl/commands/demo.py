@@ -65,9 +65,9 @@ def demo(arguments: Sequence[str]) -> None:
         train(config, folder.path, resume=resume)
     print_table(compare([values.out / method for method in RUNS]), console, metrics="all")
     console.print(
-        "\nsupervised and cross_task saw the same images, one label each, for the same number of steps; the last row "
-        "is what three times the labels would give. A run this short shows that everything works, not which method "
-        "is better: differences between methods change with --seed (benchmarks/ has longer runs, several seeds)."
+        "\nsupervised and cross_task saw the same images, one label each, for the same number of steps; the third "
+        "run shows what three times the labels would give. A run this short shows that everything works, not which "
+        "method is better: differences between methods change with --seed (benchmarks/ has longer runs, several seeds)."
     )
     console.print(f"Look at {values.out}/*/pictures/sheets; mapped features: {values.out}/cross_task/pictures/mapped")
     console.print("Next, a folder of your own: mtpsl check DATA; mtpsl train own_data --data.root DATA --out RUN")

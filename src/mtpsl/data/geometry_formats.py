@@ -10,7 +10,7 @@ from typing import ClassVar, get_args
 import numpy as np
 import torch
 
-from mtpsl.data.label_format import Given, Label, LabelFormat, plane, positive
+from mtpsl.data.label_format import Given, Label, LabelFormat, numbers_or_nan, plane, positive
 from mtpsl.data.meanings import counted
 from mtpsl.data.stored import Stored
 from mtpsl.errors import UserError
@@ -43,7 +43,7 @@ class DepthFormat(LabelFormat):
 
     def __post_init__(self) -> None:
         positive("scale", self.scale)
-        self._missing()
+        numbers_or_nan("missing", self.missing)
         if self.unit is not None and not isinstance(self.unit, str):
             raise ValueError(f"`unit` should be a text such as m, not {self.unit}")
         if not isinstance(self.inverse, bool):
@@ -52,13 +52,6 @@ class DepthFormat(LabelFormat):
             raise ValueError(f"`loss` should be l1 or silog, not {self.loss}")
         if self.gradient != 0 or isinstance(self.gradient, bool):
             positive("gradient", self.gradient)
-
-    def _missing(self) -> list[float]:
-        values = self.missing if isinstance(self.missing, list | tuple) else [self.missing]
-        try:
-            return [float("x" if isinstance(value, bool) else value) for value in values]
-        except (TypeError, ValueError):
-            raise ValueError(f"`missing` should be a number, nan or a list of them, not {self.missing}") from None
 
     def task(self, name: str) -> Task:
         """Depth."""
@@ -76,7 +69,7 @@ class DepthFormat(LabelFormat):
         if stored.dtype == np.bool_ and stored.any():
             raise UserError(f"{path}: depth should be numbers, not bool: replace the file")
         valid = np.ones(stored.shape, bool)
-        for value in self._missing():
+        for value in numbers_or_nan("missing", self.missing):
             valid &= ~np.isnan(stored) if math.isnan(value) else stored != value
         with np.errstate(over="ignore", invalid="ignore"):
             depth = (np.where(valid, stored, 0).astype(np.float64) * self.scale).astype(np.float32)

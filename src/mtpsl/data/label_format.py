@@ -164,6 +164,15 @@ def integers(name: str, value: Any) -> list[int]:
     return values
 
 
+def numbers_or_nan(name: str, value: Any) -> list[float]:
+    """A value of dataset.yaml that is a number, nan or a list of them, as a list."""
+    values = value if isinstance(value, list | tuple) else [value]
+    try:
+        return [float("x" if isinstance(one, bool) else one) for one in values]
+    except (TypeError, ValueError):
+        raise ValueError(f"`{name}` should be a number, nan or a list of them, not {value}") from None
+
+
 def positive(name: str, value: Any) -> None:
     """Require that a value of dataset.yaml is a positive number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value < math.inf):

@@ -65,8 +65,7 @@ class PascalContext(PictureDataset):
         tasks: some of segmentation, human_parts, normals, saliency and edges; by default all.
         label_cache: folder in which labels computed from .mat files are kept; by default `<root>/mtpsl_cache`.
         edges: where edges lie: where the `laplacian` of the classes is not zero, as public code trains on them, or
-            where `seg2bmap` of the Berkeley benchmark draws them, as published odsF is computed. It serves to score
-            (`BoundaryMetric`): a perfect prediction of the one scores 99.4 on the other.
+            where `seg2bmap` of the Berkeley benchmark draws them, as published odsF is computed.
 
     Raises:
         UserError: a folder or a listed file is missing, a .mat file of `human_parts` is broken, or `label_cache` cannot

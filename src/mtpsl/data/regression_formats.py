@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from mtpsl.data.label_format import Given, Label, LabelFormat, plane, positive
+from mtpsl.data.label_format import Given, Label, LabelFormat, numbers_or_nan, plane, positive
 from mtpsl.data.meanings import counted
 from mtpsl.data.stored import Stored
 from mtpsl.errors import UserError
@@ -53,14 +53,7 @@ class RegressionFormat(LabelFormat):
         positive("scale", self.scale)
         if isinstance(self.offset, bool) or not isinstance(self.offset, int | float) or not math.isfinite(self.offset):
             raise ValueError(f"`offset` should be a number, not {self.offset}")
-        self._missing()
-
-    def _missing(self) -> list[float]:
-        values = self.missing if isinstance(self.missing, list | tuple) else [self.missing]
-        try:
-            return [float("x" if isinstance(value, bool) else value) for value in values]
-        except (TypeError, ValueError):
-            raise ValueError(f"`missing` should be a number, nan or a list of them, not {self.missing}") from None
+        numbers_or_nan("missing", self.missing)
 
     def task(self, name: str) -> Task:
         """Regression."""
@@ -87,7 +80,7 @@ class RegressionFormat(LabelFormat):
         if stored.dtype == np.bool_ and stored.any():
             raise UserError(f"{path}: regression should be numbers, not bool: replace the file")
         valid = np.ones(stored.shape[:2], bool)
-        for value in self._missing():
+        for value in numbers_or_nan("missing", self.missing):
             valid &= (~np.isnan(stored) if math.isnan(value) else stored != value).all(2)
         with np.errstate(over="ignore", invalid="ignore"):
             known = np.where(valid[..., None], stored, self.offset).astype(np.float64)
