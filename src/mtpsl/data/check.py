@@ -58,7 +58,7 @@ def check_dataset(
     checkers: list[_SplitChecker] = []
     problems: dict[str, str] = {}
     # a layout that finds no split says itself what is missing
-    for split in splits_of(layout, root) or ["train"]:
+    for split in splits_of(layout, root, description) or ["train"]:
         options: dict[str, Any] = {
             "description": description,
             "classes": classes,

@@ -71,7 +71,7 @@ def convert_dataset(
     inside = source.resolve()
     if inside == out or inside in out.parents or out in inside.parents:
         raise UserError(f"{out}: should lie outside the data set {source}, and not around it")
-    chosen = list(splits or splits_of(layout, source) or ["train"])
+    chosen = list(splits or splits_of(layout, source, description) or ["train"])
     given = {"description": None if description is None else str(Path(description).resolve()), "classes": classes}
     opening = {**given, "label_cache": label_cache}
     datasets = {split: open_layout(layout, source, split, size=size, tasks=tasks, **opening) for split in chosen}

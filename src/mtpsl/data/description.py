@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mtpsl.data.formats import FORMATS
+from mtpsl.data.hash_split import HashSplit, parse_split
 from mtpsl.data.label_format import LabelFormat
+from mtpsl.data.places import Folders, parse_folders
 from mtpsl.data.tree import sub_folders
 from mtpsl.data.yaml_files import read_yaml
 from mtpsl.errors import UserError
@@ -17,11 +19,16 @@ from mtpsl.errors import UserError
 
 @dataclass(frozen=True)
 class Description:
-    """A data set's name and the format of each task's labels, in the order of the file."""
+    """A data set's name and the format of each task's labels, in the order of the file.
+
+    `folders` says where images and labels lie, `split` which image is in which split if no folder does.
+    """
 
     name: str
     formats: dict[str, LabelFormat]
     path: Path
+    folders: Folders
+    split: HashSplit | None
 
     def select(self, tasks: Sequence[str] | None) -> dict[str, LabelFormat]:
         """The formats of some tasks (of all by default), in the order of the file.
@@ -68,13 +75,18 @@ def parse_description(content: Any, path: Path) -> Description:
     Raises:
         UserError: an unknown or wrong entry.
     """
-    _known_keys(path, "a description", content, ("name", "tasks"))
+    _known_keys(path, "a description", content, ("name", "tasks", "folders", "split"))
     if not isinstance(content.get("name"), str) or not content["name"]:
         raise UserError(f"{path}: `name` should be a text, not {content.get('name')!r}")
     if not isinstance(content.get("tasks"), dict) or not content["tasks"]:
         raise UserError(f"{path}: `tasks` should describe at least one of {_listed(FORMATS)}")
     formats = {name: _label_format(path, name, entry) for name, entry in content["tasks"].items()}
-    return Description(content["name"], formats, path)
+    try:
+        split = parse_split(content["split"]) if "split" in content else None
+        folders = parse_folders(content.get("folders", {}), formats, split_by_name=split is None)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+    return Description(content["name"], formats, path, folders, split)
 
 
 def _label_format(path: Path, name: Any, entry: Any) -> LabelFormat:

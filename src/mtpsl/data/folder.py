@@ -1,9 +1,9 @@
-"""A data set in folders: `<root>/<split>/image/<name>.png`, `<root>/<split>/<task>/<name>.png`; no file, no label."""
+"""A data set in folders: `<split>/image/<name>.png`, `<split>/<task>/<name>.png`, or others; no file, no label."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -11,8 +11,9 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from mtpsl.data.base import PictureDataset
-from mtpsl.data.description import read_description
-from mtpsl.data.folder_files import list_split
+from mtpsl.data.description import Description, read_description
+from mtpsl.data.folder_files import SplitFiles, list_split
+from mtpsl.data.places import SPLIT, Folders
 from mtpsl.errors import UserError
 
 
@@ -23,7 +24,7 @@ class FolderDataset(PictureDataset):
 
     Args:
         root: the data set's folder.
-        split: one of its sub-folders.
+        split: one of its sub-folders, or of those that the description makes.
         size: height and width to resize to; by default images keep their own.
         description: the dataset.yaml; by default the one in `root`.
         tasks: the tasks to read; by default all that are described.
@@ -47,13 +48,13 @@ class FolderDataset(PictureDataset):
         strict: bool = True,
     ) -> None:
         self.root, self.split = Path(root), split
-        splits = find_splits(self.root)
+        splits = find_splits(self.root, description)
         described = read_description(self.root / "dataset.yaml" if description is None else description)
         self.name = described.name
         super().__init__(described.select(tasks), size)
         if split not in splits:
             raise UserError(f"{self.root}: there is no split {split!r}: there are {', '.join(splits)}")
-        self.files = list_split(self.root / split, [*self.tasks], described.formats)
+        self.files = _list_files(self.root, split, described, [*self.tasks])
         if self.files.problems and strict:
             raise UserError(self.files.problems[0])
         self.keys = sorted(self.files.images)
@@ -62,9 +63,15 @@ class FolderDataset(PictureDataset):
         ).reshape(-1, len(self.tasks))
 
     @classmethod
-    def find_splits(cls, root: Path) -> list[str]:
-        """The sub-folders with an image folder."""
-        return sorted(path.name for path in root.iterdir() if (path / "image").is_dir()) if root.is_dir() else []
+    def find_splits(cls, root: Path, description: str | Path | None = None) -> list[str]:
+        """The sub-folders with an image folder, or the splits that the description names."""
+        path = Path(description) if description is not None else root / "dataset.yaml"
+        if not path.is_file():
+            return Folders().splits(root)
+        described = read_description(path)
+        if described.split is None:
+            return described.folders.splits(root)
+        return described.split.splits if described.folders.place(root, "", "image").folder.is_dir() else []
 
     def image_path(self, index: int) -> Path:
         """The picture's file."""
@@ -76,17 +83,37 @@ class FolderDataset(PictureDataset):
         return self.formats[task].load(path), path
 
 
-def find_splits(root: Path) -> list[str]:
-    """The sub-folders with an image folder.
+def find_splits(root: Path, description: str | Path | None = None) -> list[str]:
+    """The splits of a folder.
 
     Raises:
         UserError: there is none, or no such root.
     """
     if not root.is_dir():
         raise UserError(f"{root}: there is no such folder: give the folder that holds the splits (train, val, ...)")
-    splits = FolderDataset.find_splits(root)
+    splits = FolderDataset.find_splits(root, description)
     if not splits:
         from mtpsl.data.layouts import other_layout, own_layout  # they import the registry, which imports this file
 
+        described = Path(description) if description is not None else root / "dataset.yaml"
+        if described.is_file() and (folders := read_description(described).folders).written:
+            raise UserError(
+                f"{root}: there is no folder {folders.template('image')}, which {described} names for images"
+            )
         raise UserError(f"{root}: there is no split in it: {other_layout(root, 'folder') or own_layout(root)}")
     return splits
+
+
+def _list_files(root: Path, split: str, described: Description, tasks: Sequence[str]) -> SplitFiles:
+    """The files of a split, wherever the description says that they lie."""
+    folders, by_hash = described.folders, described.split
+    places = {name: folders.place(root, split, name) for name in ("image", *tasks)}
+    parts = [PurePosixPath(folders.template(name)).parts for name in ("image", *described.formats)]
+    beside, depth = (root, 0) if by_hash else (root / split, 1)
+    inside = all(len(part) > depth and (by_hash or part[0] == SPLIT) for part in parts)
+    return list_split(
+        places,
+        beside=beside if inside else None,
+        known={part[depth] for part in parts} if inside else (),
+        keep=(lambda key: by_hash.of(key) == split) if by_hash else (lambda key: True),
+    )

@@ -89,10 +89,12 @@ def layout_title(name: str) -> str:
     return inspect.cleandoc(DATASETS[name].__doc__ or "").partition("\n\n")[0].replace("\n", " ").rstrip(".")
 
 
-def splits_of(name: str, root: str | Path) -> list[str]:
-    """The splits of a data set of a known layout."""
-    from mtpsl.data import DATASETS
+def splits_of(name: str, root: str | Path, description: str | Path | None = None) -> list[str]:
+    """The splits of a data set of a known layout; `description` is a dataset.yaml that lies elsewhere."""
+    from mtpsl.data import DATASETS, FolderDataset
 
+    if name == "folder":
+        return FolderDataset.find_splits(Path(root), description)
     return cast(type[StoredDataset], DATASETS[name]).find_splits(Path(root))
 
 
@@ -112,7 +114,7 @@ def open_layout(
     """
     from mtpsl.data import DATASETS
 
-    split = find_split(split, splits_of(name, root)) or split
+    split = find_split(split, splits_of(name, root, options.get("description"))) or split
     dataset = DATASETS[name]
     given = {option: value for option, value in options.items() if value is not None}
     for option in given.keys() - inspect.signature(dataset).parameters.keys():

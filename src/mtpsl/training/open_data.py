@@ -50,7 +50,7 @@ def open_split(
         own["classes"] = classes
     elif classes is None and name == "packed":
         classes = usual_classes(settings.name)
-    known = splits_of(name, settings.root)
+    known = splits_of(name, settings.root, own.get("description"))
     if known and find_split(split, known) is None:
         options = {settings.train_split: "--data.train_split", settings.val_split: "--data.val_split"}
         cure = f": name the one that is meant with {options[split]}" if split in options else ""
