@@ -12,6 +12,7 @@ from mtpsl.files import at_home
 from mtpsl.terminal import make_safe
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "init": commands.init,
     "train": commands.train,
     "evaluate": commands.evaluate,
     "predict": commands.predict,
@@ -31,6 +32,7 @@ usage: mtpsl COMMAND ...
 Train one vision network for several dense prediction tasks from partially annotated images.
 
   mtpsl demo                          train on built-in scenes and compare, in a few minutes
+  mtpsl init FOLDER                   describe a folder of your own images and labels
   mtpsl check DATA                    what a data set holds and what is wrong with it
   mtpsl convert DATA OUT              write it in a form that is read quickly
   mtpsl train [RECIPE] --data.root DATA --out RUN

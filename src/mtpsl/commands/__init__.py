@@ -6,6 +6,7 @@ from mtpsl.commands.convert import convert
 from mtpsl.commands.demo import demo
 from mtpsl.commands.evaluate import evaluate
 from mtpsl.commands.import_checkpoint import import_checkpoint
+from mtpsl.commands.init import init
 from mtpsl.commands.predict import predict
 from mtpsl.commands.recipes import recipes
 from mtpsl.commands.scenes import scenes
@@ -19,6 +20,7 @@ __all__ = [
     "demo",
     "evaluate",
     "import_checkpoint",
+    "init",
     "predict",
     "recipes",
     "scenes",

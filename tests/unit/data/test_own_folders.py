@@ -112,7 +112,7 @@ def test_check_and_convert_follow_the_description(tmp_path: Path) -> None:
         ({"folders": {"image": "*/images"}}, r"one \* at most, in its last part"),
         ({"folders": {"image": "masks", "segmentation": "masks"}}, "another folder, not '{split}/masks' to two"),
         ({"folders": {"image": "images/{split}"}, "split": {"by": "hash"}}, "should be without {split}"),
-        ({"folders": {"image": "photos"}}, "there is no {split}/photos, which .*dataset.yaml names for images"),
+        ({"folders": {"image": "photos"}}, "there is no folder {split}/photos, which .*dataset.yaml names for images"),
         ({"split": "hash"}, "`split` should be as {by: hash, val: 0.2}"),
         ({"split": {"by": "hash", "share": 0.2}}, "`split` should be as"),
         ({"split": {"by": "hash", "val": 1}}, "`val` should be a share from 0 to below 1, not 1"),
