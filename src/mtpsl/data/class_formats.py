@@ -31,7 +31,8 @@ class SegmentationFormat(LabelFormat):
     Args:
         classes: names of the classes, or their number; or the stored number of each name, as {0: road, 255: car}.
         ignore: stored numbers, or colors as [[r, g, b]], that mean "unlabelled".
-        colors: an RGB triple from 0 to 255 per class: what RGB files hold, and what pictures show.
+        colors: an RGB triple from 0 to 255 per class: what RGB files hold, and what pictures show; None for a class
+            that no color stands for: pictures show it in one that is far from the others.
         absent: how a class that neither predictions nor labels show enters mIoU: `skip` or `zero`.
         values: the stored number of each class, or several in a list; by default 0, 1, ...
         class_weights: what the loss of a pixel of each class is multiplied with, one number per class; or `balanced`:
@@ -72,10 +73,11 @@ class SegmentationFormat(LabelFormat):
         if self.colors is not None and not (
             isinstance(self.colors, list | tuple)
             and len(self.colors) == self.num_classes
-            and all(map(is_color, self.colors))
+            and all(color is None or is_color(color) for color in self.colors)
         ):
             raise ValueError(
-                f"`colors` should be {self.num_classes} triples [r, g, b] from 0 to 255, not {self.colors}"
+                f"`colors` should be {self.num_classes} triples [r, g, b] from 0 to 255, or null for a class that gets "
+                f"a color of its own in pictures, not {self.colors}"
             )
         check_class_losses(self.num_classes, self.class_weights, self.label_smoothing, self.dice)
         numbers, _ = self._ignored
@@ -128,10 +130,11 @@ class SegmentationFormat(LabelFormat):
     @cached_property
     def color_meanings(self) -> Meanings | None:
         """The class of each color; None where `colors` does not tell the classes apart."""
-        codes = _codes(self.colors or [])
+        named = {index: color for index, color in enumerate(self.colors or []) if color is not None}
+        codes = _codes([*named.values()])
         if not codes or len({*codes}) < len(codes):
             return None
-        return Meanings({code: index for index, code in enumerate(codes)}, self._ignored[1])
+        return Meanings(dict(zip(codes, named, strict=True)), self._ignored[1])
 
     def numbers(self, stored: Stored, path: Path) -> np.ndarray:
         """The places in a color table are numbers, too."""
@@ -183,7 +186,8 @@ class HumanPartsFormat(SegmentationFormat):
     Args:
         classes: names of the classes, or their number; or the stored number of each name.
         ignore: stored numbers, or colors as [[r, g, b]], that mean "unlabelled".
-        colors: an RGB triple from 0 to 255 per class: what RGB files hold, and what pictures show.
+        colors: an RGB triple from 0 to 255 per class: what RGB files hold, and what pictures show; None for a class
+            that no color stands for: pictures show it in one that is far from the others.
         absent: how a class that neither predictions nor labels show enters mIoU: `skip` or `zero`.
         values: the stored number of each class, or several in a list; by default 0, 1, ...
         class_weights: what the loss of a pixel of each class is multiplied with, one number per class; or `balanced`:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mtpsl.structures import Score, TargetSpec
+from mtpsl.tasks.drawing import WRONG, ErrorAmounts, ErrorKinds, ErrorMap, Legend
 
 
 class Task(ABC):
@@ -84,6 +85,24 @@ class Task(ABC):
     @abstractmethod
     def colorize(self, values: Tensor, valid: Bool[Tensor, "b h w"] | None = None) -> Float[Tensor, "b 3 h w"]:
         """Draw labels or decoded predictions as RGB from 0 to 1, one scale for the whole batch; not valid is black."""
+
+    def legend(self, values: Tensor, valid: Bool[Tensor, "b h w"]) -> Legend | None:
+        """What the colors mean that `colorize` gives the same values; None where there is nothing to say."""
+        return None
+
+    def on_photo(self, values: Tensor) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b h w"]] | None:
+        """Colors to lay over the photo and how opaque, from 0 to 1; None for values that would hide or blur it."""
+        return None
+
+    def error_map(self, prediction: Float[Tensor, "b c h w"], target: Tensor, valid: Bool[Tensor, "b h w"]) -> ErrorMap:
+        """What is wrong with a raw prediction, pixel by pixel; whatever it says where not valid is not drawn.
+
+        By default the absolute difference, averaged over channels, or whether a label without channels is another one.
+        """
+        decoded = self.decode(prediction)
+        if not self.target_spec.channels:
+            return ErrorKinds((decoded != target).long(), (("right", None), ("wrong", WRONG)))
+        return ErrorAmounts((decoded - target).abs().mean(1))
 
     def mirror(self, target: Tensor) -> Tensor:
         """Change a label's values (not its pixels' places) as mirroring the image left to right does."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mtpsl.structures import TargetSpec
 from mtpsl.tasks.base import Task, paint_invalid
+from mtpsl.tasks.drawing import FOUND, ColorScale, ErrorKinds, Legend, binary_errors
 
 
 class BinaryTask(Task):
@@ -22,6 +23,8 @@ class BinaryTask(Task):
     background = True
     #: color of 0, as shares of red, green and blue
     ground: ClassVar[tuple[float, float, float]]
+    #: how much of a photo is hidden by what is surely there
+    opacity: ClassVar[float] = 0.6
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -58,3 +61,20 @@ class BinaryTask(Task):
         """White on a dark color."""
         unit = values.clamp(0, 1)
         return paint_invalid(unit + (1 - unit) * unit.new_tensor(self.ground).view(3, 1, 1), valid)
+
+    def legend(self, values: Float[Tensor, "b c h w"], valid: Bool[Tensor, "b h w"]) -> Legend | None:
+        """From surely nothing to surely what is looked for."""
+        ramp = torch.linspace(0, 1, 256).view(1, 1, 1, 256)
+        return ColorScale(self.colorize(ramp)[0, :, 0], 0.0, 1.0, f"probability of {self.name}")
+
+    def on_photo(self, values: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b h w"]]:
+        """The more probable, the less of the photo is seen."""
+        unit = values[:, 0].clamp(0, 1)
+        color = unit.new_tensor(FOUND).view(1, 3, 1, 1).expand(len(unit), 3, *unit.shape[1:])
+        return color, self.opacity * unit
+
+    def error_map(
+        self, prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], valid: Bool[Tensor, "b h w"]
+    ) -> ErrorKinds:
+        """Hit, missed and falsely found pixels at probability 0.5."""
+        return binary_errors(prediction[:, 0] > 0, target[:, 0] > 0.5)

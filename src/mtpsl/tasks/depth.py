@@ -13,6 +13,7 @@ from torchmetrics import Metric
 from mtpsl.structures import TargetSpec, masked_mean
 from mtpsl.tasks.base import Task, paint_invalid
 from mtpsl.tasks.depth_losses import gradient_loss, log_ratio, scale_invariant
+from mtpsl.tasks.drawing import ColorScale, ErrorAmounts
 
 DepthLoss = Literal["l1", "silog"]
 
@@ -107,6 +108,21 @@ class Depth(Task):
         low, high = (seen.min(), seen.max()) if seen.numel() else (0.0, 1.0)
         unit = ((values[:, 0] - low) / max(float(high - low), 1e-6)).nan_to_num(0.0).clamp(0, 1)
         return paint_invalid(magma(0.1 + 0.9 * (unit if self.inverse else 1 - unit)), mask)
+
+    def legend(self, values: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]) -> ColorScale | None:
+        """The range of depth."""
+        seen = values[:, 0][valid]
+        if not len(seen):
+            return None
+        low, high = float(seen.min()), float(seen.max())
+        ramp = torch.linspace(low, high, 256).view(1, 1, 1, 256)
+        return ColorScale(self.colorize(ramp)[0, :, 0], low, high, self.unit)
+
+    def error_map(
+        self, prediction: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]
+    ) -> ErrorAmounts:
+        """The absolute error, in the unit of depth."""
+        return ErrorAmounts((self.decode(prediction) - target).abs()[:, 0], self.unit)
 
 
 class DepthMetric(Metric):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -12,6 +13,8 @@ from torch import Tensor
 from mtpsl.structures import masked_mean
 from mtpsl.tasks.binary import BinaryTask
 from mtpsl.tasks.boundaries import BoundaryMetric
+from mtpsl.tasks.drawing import FALSE, HIT, MISSED, ErrorKinds
+from mtpsl.tasks.edge_errors import edge_errors
 
 
 class Edges(BinaryTask):
@@ -29,6 +32,7 @@ class Edges(BinaryTask):
     score_types = {"odsf": ("%", True)}
     primary = "odsf"
     ground = (0.05, 0.07, 0.2)
+    opacity = 0.9
 
     def __init__(
         self,
@@ -68,3 +72,17 @@ class Edges(BinaryTask):
     def metric(self) -> BoundaryMetric:
         """OdsF over all images of the set, in percent."""
         return BoundaryMetric(tolerance=self.tolerance, thresholds=self.thresholds, nms=self.nms, workers=self.workers)
+
+    def error_map(
+        self, prediction: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b h w"]
+    ) -> ErrorKinds:
+        """Hit, missed and false lines at each image's best threshold, see `edge_errors`."""
+        probability = self.decode(prediction)[:, 0].double().nan_to_num(0.0).cpu().numpy()
+        label, mask = (target[:, 0] > 0.5).cpu().numpy(), valid.cpu().numpy()
+        distance = self.tolerance * float(np.hypot(*label.shape[1:]))
+        kinds = [
+            edge_errors(*image, distance=distance, thresholds=self.thresholds, nms=self.nms)
+            for image in zip(probability, label, mask, strict=True)
+        ]
+        entries = (("no edge", None), ("missed", MISSED), ("false", FALSE), ("hit", HIT))
+        return ErrorKinds(torch.from_numpy(np.stack(kinds)), entries)

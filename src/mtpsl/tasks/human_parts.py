@@ -43,7 +43,7 @@ class HumanParts(Segmentation):
         *,
         num_classes: int = len(PART_NAMES),
         class_names: Sequence[str] | None = None,
-        colors: Sequence[Sequence[int]] | None = None,
+        colors: Sequence[Sequence[int] | None] | None = None,
         absent: Absent = "skip",
         class_weights: ClassWeights = None,
         label_smoothing: float = 0.0,

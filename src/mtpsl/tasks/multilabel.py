@@ -14,7 +14,8 @@ from torchmetrics import Metric
 from mtpsl.structures import TargetSpec, masked_mean
 from mtpsl.tasks.base import paint_invalid
 from mtpsl.tasks.binary import BinaryTask
-from mtpsl.tasks.segmentation import palette
+from mtpsl.tasks.drawing import BOTH, FALSE, HIT, MISSED, ColorNames, ErrorKinds
+from mtpsl.tasks.palette import palette
 
 
 class MultiLabel(BinaryTask):
@@ -71,6 +72,35 @@ class MultiLabel(BinaryTask):
         mixed = torch.einsum("bchw,cr->brhw", share, self.colors.to(share))
         mixed = (mixed + rest * share.new_tensor(self.ground).view(3, 1, 1)) / (share.sum(1, keepdim=True) + rest)
         return paint_invalid(mixed.clamp(0, 1), valid)
+
+    def legend(self, values: Float[Tensor, "b c h w"], valid: Bool[Tensor, "b h w"]) -> ColorNames | None:
+        """The classes that occur; where several are, their colors are mixed."""
+        present = (values.movedim(1, -1)[valid] > 0.5).any(0).nonzero()[:, 0].tolist()
+        colors = self.colors.tolist()
+        entries = [(self.class_names[i], (colors[i][0], colors[i][1], colors[i][2])) for i in present]
+        return ColorNames((*entries, ("none of them", self.ground))) if entries else None
+
+    def on_photo(self, values: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b h w"]]:
+        """Classes that are there tint the photo."""
+        share = (values > 0.5).to(values.dtype)
+        mixed = torch.einsum("bchw,cr->brhw", share, self.colors.to(share)) / share.sum(1, keepdim=True).clamp(min=1)
+        return mixed, self.opacity * share.amax(1)
+
+    def error_map(
+        self, prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], valid: Bool[Tensor, "b h w"]
+    ) -> ErrorKinds:
+        """Where classes were missed, falsely found, or both; else where all that are there were found."""
+        found, truth = prediction > 0, target > 0.5
+        missed, false = (~found & truth).any(1), (found & ~truth).any(1)
+        kind = torch.where(missed | false, missed + 2 * false, 4 * truth.any(1))
+        entries = (
+            ("rightly empty", None),
+            ("class missed", MISSED),
+            ("false class", FALSE),
+            ("both", BOTH),
+            ("all right", HIT),
+        )
+        return ErrorKinds(kind.long(), entries)
 
 
 class MultiLabelMetric(Metric):

@@ -11,6 +11,7 @@ from torchmetrics import Metric
 
 from mtpsl.structures import TargetSpec, masked_mean
 from mtpsl.tasks.base import Task, paint_invalid
+from mtpsl.tasks.drawing import ColorDisk, ErrorAmounts, disk
 
 NormalsLoss = Literal["cosine", "l1"]
 YAxis = Literal["up", "down"]
@@ -105,6 +106,21 @@ class Normals(Task):
     ) -> Float[Tensor, "b 3 h w"]:
         """(n + 1) / 2 as RGB."""
         return paint_invalid(((values + 1) / 2).clamp(0, 1), valid)
+
+    def legend(self, values: Float[Tensor, "b 3 h w"], valid: Bool[Tensor, "b h w"]) -> ColorDisk:
+        """A ball seen from the camera: the color of every direction that a surface can face."""
+        x, y, inside = disk()
+        up = y if self.y_axis == "up" else -y
+        ball = torch.stack([x, up, (1 - x**2 - y**2).clamp(min=0).sqrt()])[None]
+        around = ("up", "right", "down", "left")
+        return ColorDisk(self.colorize(ball)[0], inside, around, "where a surface faces (middle: the camera)")
+
+    def error_map(
+        self, prediction: Float[Tensor, "b 3 h w"], target: Float[Tensor, "b 3 h w"], valid: Bool[Tensor, "b h w"]
+    ) -> ErrorAmounts:
+        """The angle between prediction and label, in degrees."""
+        cosine = (unit_vectors(prediction.double()) * unit_vectors(target.double())).sum(1)
+        return ErrorAmounts(torch.rad2deg(cosine.clamp(-1, 1).acos()).float(), "deg", 40.0)
 
 
 class NormalsMetric(Metric):

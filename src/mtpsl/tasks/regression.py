@@ -15,6 +15,7 @@ from torchmetrics import Metric
 from mtpsl.structures import TargetSpec, masked_mean
 from mtpsl.tasks.base import Task, paint_invalid
 from mtpsl.tasks.depth import magma
+from mtpsl.tasks.drawing import ColorDisk, ColorScale, ErrorAmounts, disk
 
 RegressionLoss = Literal["l1", "l2", "huber"]
 Vector = Literal["image"]
@@ -144,6 +145,30 @@ class Regression(Task):
             low, high = float(seen.min()), float(seen.max())
         unit = ((shown - low) / max(high - low, 1e-6)).nan_to_num(0.0).clamp(0, 1)
         return paint_invalid(unit if self.out_channels == 3 else magma(0.1 + 0.9 * unit[:, 0]), mask)
+
+    def legend(self, values: Float[Tensor, "b c h w"], valid: Bool[Tensor, "b h w"]) -> ColorDisk | ColorScale | None:
+        """A wheel of directions for vectors, a scale for a channel; three channels are RGB themselves."""
+        seen = values[:, :2].movedim(1, -1)[valid]
+        if not len(seen) or (self.out_channels == 3 and not self.vector):
+            return None
+        if self.vector:
+            x, y, inside = disk()
+            vectors = torch.zeros(1, self.out_channels, *x.shape)
+            vectors[0, :2] = torch.stack([x, -y]) * inside
+            longest = f"{float(seen.square().sum(-1).sqrt().max()):.3g} {self.unit}".rstrip()
+            return ColorDisk(self.colorize(vectors)[0], inside, ("up", "right", "down", "left"), f"rim: {longest}")
+        low, high = self.range or (float(seen[:, 0].min()), float(seen[:, 0].max()))
+        ramp = torch.zeros(1, self.out_channels, 1, 256)
+        ramp[:, 0] = torch.linspace(low, high, 256)
+        return ColorScale(self.colorize(ramp)[0, :, 0], low, high, self.unit)
+
+    def error_map(
+        self, prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], valid: Bool[Tensor, "b h w"]
+    ) -> ErrorAmounts:
+        """The length of a vector's error, or the absolute error averaged over channels."""
+        error = self.decode(prediction) - target
+        amount = error[:, :2].square().sum(1).sqrt() if self.vector else error.abs().mean(1)
+        return ErrorAmounts(amount, self.unit)
 
 
 class RegressionMetric(Metric):

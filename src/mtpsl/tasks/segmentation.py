@@ -14,6 +14,8 @@ from torchmetrics import Metric
 from mtpsl.structures import TargetSpec, masked_mean
 from mtpsl.tasks.base import Task, paint_invalid
 from mtpsl.tasks.class_losses import balanced_weights, check_class_losses, dice_loss
+from mtpsl.tasks.drawing import ColorNames, borders
+from mtpsl.tasks.palette import palette
 
 Absent = Literal["skip", "zero"]
 ClassWeights = Sequence[float] | Literal["balanced"] | None
@@ -26,7 +28,8 @@ class Segmentation(Task):
         name: the task's name.
         num_classes: how many classes there are.
         class_names: their names, for pictures and messages.
-        colors: an RGB triple from 0 to 255 for every class; by default well-separated hues.
+        colors: an RGB triple from 0 to 255 for every class; None for one, or for all, stands for a color that is far
+            from the others, see `palette`.
         absent: how a class that neither predictions nor labels show enters mIoU: `skip` leaves it out, `zero` counts it
             as 0, for comparison with code that does so.
         class_weights: what the cross-entropy of a pixel of each class is multiplied with, before it is averaged over
@@ -45,7 +48,7 @@ class Segmentation(Task):
         *,
         num_classes: int,
         class_names: Sequence[str] | None = None,
-        colors: Sequence[Sequence[int]] | None = None,
+        colors: Sequence[Sequence[int] | None] | None = None,
         absent: Absent = "skip",
         class_weights: ClassWeights = None,
         label_smoothing: float = 0.0,
@@ -71,7 +74,7 @@ class Segmentation(Task):
         self.absent: Absent = absent
         self.num_classes = self.out_channels = self.encoding_channels = num_classes
         self.class_names = list(class_names) if class_names is not None else [str(i) for i in range(num_classes)]
-        self.colors = torch.tensor(colors, dtype=torch.float32) / 255 if colors is not None else palette(num_classes)
+        self.colors = palette(num_classes, colors)
         self.target_spec = TargetSpec(0, torch.long)
 
     def options(self) -> dict[str, Any]:
@@ -158,6 +161,20 @@ class Segmentation(Task):
         known = values if valid is None else values.masked_fill(~valid, 0)
         return paint_invalid(self.colors.to(values.device)[known].permute(0, 3, 1, 2), valid)
 
+    def legend(self, values: Int[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]) -> ColorNames | None:
+        """The classes that occur."""
+        present = torch.bincount(values[valid], minlength=self.num_classes).nonzero()[:, 0].tolist()
+        colors = self.colors.tolist()
+        entries = [(self.class_names[i], (colors[i][0], colors[i][1], colors[i][2])) for i in present]
+        return ColorNames(tuple(entries)) if entries else None
+
+    def on_photo(self, values: Int[Tensor, "b h w"]) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b h w"]]:
+        """Classes tint the photo, white lines part them; a class named background leaves it as it is."""
+        border = borders(values)
+        empty = torch.tensor([name.lower() == "background" for name in self.class_names], device=values.device)
+        opacity = torch.where(border, 1.0, torch.where(empty[values], 0.0, 0.55))
+        return self.colorize(values).masked_fill(border[:, None], 1.0), opacity
+
 
 class SegmentationMetric(Metric):
     """Mean intersection over union and pixel accuracy, both from ONE confusion matrix over everything seen.
@@ -197,14 +214,3 @@ class SegmentationMetric(Metric):
         """Intersection over union of every class, from 0 to 1; NaN for one neither predicted nor labelled."""
         correct = self.confusion.diagonal().double()
         return correct / (self.confusion.sum(0) + self.confusion.sum(1) - correct)
-
-
-def palette(num_classes: int) -> Float[Tensor, "n 3"]:
-    """Well-separated colors: hues a golden angle apart, brightness in three steps."""
-    index = torch.arange(num_classes)
-    hue = (0.6 + index * 0.61803398875) % 1
-    value = torch.tensor([0.95, 0.65, 0.8])[index % 3]
-    saturation = torch.tensor([0.75, 0.9, 0.45])[(index // 3) % 3]
-    phase = (hue[:, None] + torch.tensor([0.0, 2 / 3, 1 / 3])) % 1
-    ramp = ((phase * 6 - 3).abs() - 1).clamp(0, 1)
-    return value[:, None] * (1 - saturation[:, None] * (1 - ramp))

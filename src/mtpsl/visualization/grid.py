@@ -12,6 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 Color = tuple[int, int, int]
+Size = tuple[int, int]
+"""Height and width."""
 INK: Color = (28, 31, 36)
 GREY: Color = (107, 114, 128)
 FRAME: Color = (209, 213, 219)
@@ -34,7 +36,7 @@ def as_picture(colors: Float[Tensor, "3 h w"]) -> Image.Image:
     return Image.fromarray(pixels.permute(1, 2, 0).contiguous().cpu().numpy())
 
 
-def cell_size(height: int, width: int, wanted: int = 352, limit: int = 480) -> tuple[int, int]:
+def cell_size(height: int, width: int, wanted: int = 320, limit: int = 480) -> tuple[int, int]:
     """Height and width at which a picture is drawn: a small one magnified by a whole factor, a large one shrunk.
 
     >>> cell_size(96, 128), cell_size(144, 192), cell_size(300, 400), cell_size(3000, 4000)
@@ -45,13 +47,18 @@ def cell_size(height: int, width: int, wanted: int = 352, limit: int = 480) -> t
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def framed(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """A picture at (height, width) with a thin frame: crisp pixels when magnified, averaged ones when shrunk."""
+def resized(picture: Image.Image, size: Size) -> Image.Image:
+    """A picture at (height, width): crisp pixels when magnified, averaged ones when shrunk."""
     height, width = size
     smaller = width < picture.width or height < picture.height
-    resized = picture.resize((width, height), Image.Resampling.BOX if smaller else Image.Resampling.NEAREST)
+    return picture.resize((width, height), Image.Resampling.BOX if smaller else Image.Resampling.NEAREST)
+
+
+def framed(picture: Image.Image, size: Size) -> Image.Image:
+    """`resized`, with a thin frame."""
+    height, width = size
     frame = Image.new("RGB", (width + 2, height + 2), FRAME)
-    frame.paste(resized, (1, 1))
+    frame.paste(resized(picture, size), (1, 1))
     return frame
 
 
@@ -68,6 +75,23 @@ def text(
     box = Image.new("RGB", (max(1, int(letters.getlength(words)) + 2), round(size * 1.35)), PAPER)
     ImageDraw.Draw(box).text((0, 0), words, fill=color, font=letters)
     return box
+
+
+def paragraph(words: str, size: int, width: int) -> Image.Image:
+    """As many lines as it takes; a word that is wider than `width` is cut into pieces."""
+    letters = font(size)
+    lines = [""]
+    for word in words.split():
+        joined = f"{lines[-1]} {word}".lstrip()
+        if letters.getlength(joined) <= width or not (word := word.strip()):
+            lines[-1] = joined
+            continue
+        lines += [""] * bool(lines[-1])
+        for letter in word:
+            if letters.getlength(lines[-1] + letter) > width and lines[-1]:
+                lines.append("")
+            lines[-1] += letter
+    return under([text(line, size) for line in lines], gap=0)
 
 
 def note_box(size: tuple[int, int], words: str) -> Image.Image:
@@ -110,24 +134,3 @@ def margin(part: Image.Image, width: int = 16) -> Image.Image:
     sheet = blank(part.width + 2 * width, part.height + 2 * width)
     sheet.paste(part, (width, width))
     return sheet
-
-
-def color_bar(colors: Float[Tensor, "3 n"], low: str, high: str, width: int) -> Image.Image:
-    """Colors from left to right between the values that they stand for."""
-    ends = [text(low, 14, color=GREY), text(high, 14, color=GREY)]
-    room = max(24, width - ends[0].width - ends[1].width - 12)
-    bar = framed(as_picture(colors[:, None]).resize((room, 12), Image.Resampling.NEAREST), (12, room))
-    return beside([ends[0], bar, ends[1]], gap=6, middle=True)
-
-
-def swatches(entries: Sequence[tuple[str, Color]], width: int) -> Image.Image:
-    """Colors with their names, in as many columns as fit."""
-    boxes = []
-    for name, color in entries:
-        box = framed(Image.new("RGB", (12, 12), color), (12, 12))
-        boxes.append(beside([box, text(name, 14, width=width - 20)], gap=5, middle=True))
-    columns = max(1, min(len(boxes), (width + 12) // (max(box.width for box in boxes) + 12)))
-    step = max(box.width for box in boxes)
-    rows = [boxes[i : i + columns] for i in range(0, len(boxes), columns)]
-    padded = [[under([box, blank(step, 1)], gap=0) for box in row] for row in rows]
-    return under([beside(row, gap=12) for row in padded], gap=3)

@@ -11,7 +11,9 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from mtpsl.visualization.grid import GREY, as_picture, beside, blank, cell_size, color_bar, framed, margin, text, under
+from mtpsl.tasks.drawing import ColorScale
+from mtpsl.visualization.grid import GREY, as_picture, beside, blank, cell_size, framed, margin, text, under
+from mtpsl.visualization.scales import scale_bar
 
 Maps = tuple[Tensor, Tensor]
 
@@ -110,7 +112,7 @@ def overlay(
 
 def bar(name: str, low: float, high: float, width: int) -> Image.Image:
     """The scale of a heat map."""
-    return color_bar(mapped_colors(torch.linspace(0, 1, 256), name), f"{low:.3g}", f"{high:.3g}", width)
+    return scale_bar(ColorScale(mapped_colors(torch.linspace(0, 1, 256), name), low, high), width)
 
 
 def mapped_colors(unit: Float[Tensor, "*shape"], name: str) -> Float[Tensor, "3 ..."]:

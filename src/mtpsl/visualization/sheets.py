@@ -1,8 +1,7 @@
-"""A sheet per sample: the image and, of every task, label and prediction on one color scale with the score."""
+"""A sheet per sample: a row for each task with photo, label, prediction, error and overlay, the score, the colors."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,11 +14,13 @@ from torch import Tensor, nn
 from mtpsl.files import write_atomically
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task
-from mtpsl.visualization.grid import GREY, as_picture, beside, blank, cell_size, framed, margin, note_box, text, under
-from mtpsl.visualization.legends import legend
+from mtpsl.visualization.cells import TaskCells, cells_of_tasks
+from mtpsl.visualization.grid import FRAME, GREY, Size, beside, blank, cell_size, framed, margin, note_box, text, under
+from mtpsl.visualization.photo import draw_photo
 
-SPELLING = {"miou": "mIoU", "odsf": "odsF"}
+CAPTIONS = {"label": "label", "prediction": "prediction", "error": "error", "overlay": "prediction on the photo"}
 NARROWEST_COLUMN = 200
+GAP = 14
 
 
 def draw_sheet(
@@ -31,40 +32,33 @@ def draw_sheet(
     *,
     title: str = "",
 ) -> Image.Image:
-    """Draw the image and a column for each task: its label, its prediction, the score of this image, the colors.
+    """Draw a row for each task: photo, label, prediction, what is wrong, the prediction on the photo, the legends.
+
+    The same pictures one by one: `cells.draw_cells`.
 
     Args:
-        tasks: the columns.
+        tasks: the rows.
         image: values from 0 to 1.
         prediction: the RAW prediction of every task, (c, h, w) with the image's height and width.
-        target: the labels that there are; a task without one gets an empty box. None leaves out the labels' row.
-        valid: which pixels of a label count, by default all; the others are black.
+        target: the labels that there are; a task without one gets empty boxes. None leaves out what needs labels.
+        valid: which pixels of a label count, by default all; the others are hatched.
         title: a line above.
 
     Raises:
         ValueError: a task has no prediction, or one of another size than the image.
     """
-    size = tuple(image.shape[-2:])
-    for task in tasks:
-        if task.name not in prediction or tuple(prediction[task.name].shape[-2:]) != size:
-            found = tuple(prediction[task.name].shape) if task.name in prediction else "none"
-            raise ValueError(f"{task.name}: prediction should be as large as the image, {size}, not {found}")
-    cell = cell_size(*size)
-    width = max(cell[1] + 2, NARROWEST_COLUMN)
-    header = [text("image", 17, bold=True, width=width), framed(as_picture(image), cell)]
-    if target is None:
-        columns = [under(header)]
-    else:
-        columns = [under([blank(18, header[0].height), *(row_name(name, cell[0]) for name in ("label", "prediction"))])]
-        columns.append(under(header))
-    for task in tasks:
-        label = (target or {}).get(task.name)
-        mask = (valid or {}).get(task.name)
-        parts = column(task, prediction[task.name], label, mask, cell, width, box=target is not None)
-        columns.append(under([*parts, blank(width, 1)]))
-    sheet = beside(columns)
+    size = cell_size(*image.shape[-2:])
+    cells = cells_of_tasks(tasks, image, prediction, target, valid, size)
+    overlay = any("overlay" in parts.pictures for parts in cells.values())
+    names = [*(["label"] if target is not None else []), "prediction", *(["error"] if target is not None else [])]
+    photo = draw_photo(image, size)
+    rows: list[Image.Image] = []
+    for name, parts in cells.items():
+        row = draw_row(name, parts, photo, [*names, *(["overlay"] if overlay else [])], size)
+        rows += [blank(row.width, 1), Image.new("RGB", (row.width, 1), FRAME), row] if rows else [row]
+    sheet = under(rows, gap=10)
     if title:
-        sheet = under([text(title, 19, bold=True, width=max(sheet.width, 300)), sheet], gap=8)
+        sheet = under([text(title, 19, bold=True, width=max(sheet.width, 300)), sheet], gap=10)
     return margin(sheet)
 
 
@@ -106,56 +100,47 @@ def save_sheets(
     return files
 
 
-def column(
-    task: Task,
-    raw: Float[Tensor, "c h w"],
-    label: Tensor | None,
-    mask: Bool[Tensor, "h w"] | None,
-    cell: tuple[int, int],
-    width: int,
-    *,
-    box: bool,
-) -> list[Image.Image]:
-    """The parts of one task's column, from top to bottom; `box` stands in for a missing label."""
-    raw = raw.detach().float().cpu()[None]
-    decoded = task.decode(torch.nan_to_num(raw))
-    values, valid = decoded, raw.isfinite().all(1)
-    score = None
-    if label is not None:
-        label = label.detach().cpu()[None]
-        seen = torch.ones(label.shape[-2:], dtype=torch.bool) if mask is None else mask.detach().cpu()
-        if seen.any():
-            score = score_line(task, raw, label, seen[None])
-            values = torch.cat([label.to(decoded.dtype), decoded])
-            valid = torch.cat([seen[None], valid])
-    pictures = [framed(as_picture(colors), cell) for colors in task.colorize(values, valid)]
-    if box and len(pictures) == 1:
-        pictures.insert(0, note_box(cell, "no label"))
-    parts = [text(task.name, 17, bold=True, width=width), *pictures]
-    if box:
-        parts.append(text(score or " ", 16, width=width))
-    key = legend(task, values, valid, width)
-    return parts if key is None else [*parts, key]
-
-
-def score_line(task: Task, raw: Float[Tensor, "1 c h w"], label: Tensor, valid: Bool[Tensor, "1 h w"]) -> str:
-    """The task's primary score of one image, with its unit."""
-    metric = task.metric()
-    metric.distributed_available_fn = lambda: False  # one process draws: do not wait for the others
-    metric.update(raw, label, valid)
-    score = task.scores(metric.compute())[task.primary]
-    value = (
-        "–" if math.isnan(score.value) else f"{score.value:.1f}" if score.unit in ("%", "deg") else f"{score.value:.3g}"
+def draw_row(name: str, cells: TaskCells, photo: Image.Image, parts: Sequence[str], size: Size) -> Image.Image:
+    """The pictures of one task beside each other, below its name and score and above its legends."""
+    width = max(size[1] + 2, NARROWEST_COLUMN)
+    columns = [cell("photo", photo, size, width)]
+    for part in parts:
+        if part in cells.pictures:
+            columns.append(cell(CAPTIONS[part], cells.pictures[part], size, width))
+        elif part == "overlay":
+            columns.append(blank(width, 1))
+        else:
+            columns.append(cell(CAPTIONS[part], None, size, width))
+    room = len(columns) * width + (len(columns) - 1) * GAP
+    heading = beside(
+        [text(name, 18, bold=True, width=room), text(cells.score and f"{cells.score} on this image", 16, color=GREY)],
+        gap=16,
+        middle=True,
     )
-    return f"{SPELLING.get(task.primary, task.primary)} {value} {score.unit}".rstrip()
+    return under([heading, beside(columns, gap=GAP), legend_line(cells, parts, width)], gap=6)
 
 
-def row_name(name: str, height: int) -> Image.Image:
-    """A word along the left side of a row of pictures."""
-    word = text(name, 15, color=GREY).rotate(90, expand=True)
-    strip = blank(word.width, height + 2)
-    strip.paste(word, (0, (strip.height - word.height) // 2))
-    return strip
+def cell(caption: str, picture: Image.Image | None, size: Size, width: int) -> Image.Image:
+    """A picture below its caption; an empty box where there is none for want of a label."""
+    box = note_box(size, "no label") if picture is None else framed(picture, size)
+    return under([text(caption, 15, color=GREY, width=width), box, blank(width, 1)], gap=3)
+
+
+def legend_line(cells: TaskCells, parts: Sequence[str], width: int) -> Image.Image:
+    """The legends, each from below its first picture on: that of the error alone, the other one as wide as can be."""
+    places = {part: i + 1 for i, part in enumerate(parts)}
+    first = min(places.values())
+    last = places["error"] if "error" in cells.legends else len(parts) + 1
+    strip = []
+    for part, start, stop in (("prediction", first, last), ("error", last, last + 1 + ("overlay" in places))):
+        room = (stop - start) * width + (stop - start - 1) * GAP
+        picture = cells.legends[part](room) if part in cells.legends else None
+        if picture is not None:
+            strip.append((start * (width + GAP), picture))
+    line = blank((len(parts) + 1) * (width + GAP) - GAP, max((p.height for _, p in strip), default=1))
+    for left, picture in strip:
+        line.paste(picture, (left, 0))
+    return line
 
 
 def safe_name(key: str) -> str:

@@ -23,6 +23,7 @@ from mtpsl.tasks import (
     make_task,
 )
 from mtpsl.tasks.binary import BinaryTask
+from mtpsl.tasks.drawing import ColorScale, ErrorAmounts
 
 SIZE = (12, 16)
 
@@ -249,6 +250,54 @@ def test_pictures_are_rgb_from_0_to_1_and_black_where_not_valid(task: Task) -> N
     assert drawn.movedim(1, -1)[valid].any()
     assert torch.equal(drawn, task.colorize(target, valid))
     assert not task.colorize(poisoned(target, none), none).any()
+
+
+def test_a_perfect_prediction_has_no_error_and_another_one_has(task: Task) -> None:
+    prediction, target, valid = labels(task)
+    if isinstance(task, Edges):
+        valid = valid | True  # lines are thinned, and holes change how
+    perfect = target
+    if isinstance(task, Segmentation):
+        perfect = torch.nn.functional.one_hot(target, task.num_classes).movedim(-1, 1).float()
+    elif isinstance(task, BinaryTask):
+        perfect = 20 * target - 10
+    for raw, right in ((perfect, True), (prediction, False)):
+        errors = task.error_map(raw, poisoned(target, valid), valid)
+        if isinstance(errors, ErrorAmounts):
+            assert errors.amount.shape == valid.shape
+            amount = errors.amount[valid]
+            assert float(amount.max()) < 0.05 if right else float(amount.mean()) > 0.05
+            assert (amount >= 0).all()
+        else:
+            assert errors.kind.shape == valid.shape
+            names = {errors.entries[kind][0] for kind in errors.kind[valid].unique().tolist()}
+            good = {"right", "hit", "all right", "no edge", "rightly empty"}
+            assert names <= good if right else names - good
+
+
+def test_a_prediction_on_the_photo_is_colored_where_it_says_something(task: Task) -> None:
+    prediction, _, valid = labels(task)
+    over_photo = task.on_photo(task.decode(prediction))
+    assert (over_photo is not None) == isinstance(task, Segmentation | BinaryTask)
+    if over_photo is not None:
+        colors, opacity = over_photo
+        assert colors.shape == (3, 3, *SIZE)
+        assert opacity.shape == valid.shape
+        assert ((opacity >= 0) & (opacity <= 1)).all()
+        assert ((colors >= 0) & (colors <= 1)).all()
+
+
+def test_only_pictures_that_are_colors_themselves_have_no_legend(task: Task) -> None:
+    _, target, valid = labels(task)
+    legend = task.legend(poisoned(target, valid), valid)
+    assert (legend is None) == (isinstance(task, Regression) and task.out_channels == 3)
+    if isinstance(legend, ColorScale):
+        assert legend.low < legend.high
+        assert legend.colors.shape[0] == 3
+        ends = task.colorize(
+            torch.tensor([legend.low, legend.high]).view(1, 1, 1, 2).expand(1, task.out_channels, 1, 2)
+        )
+        torch.testing.assert_close(ends[0, :, 0], legend.colors[:, [0, -1]])
 
 
 def test_mirroring_and_zooming_keep_the_form_of_labels_and_the_label_itself(task: Task) -> None:
