@@ -387,3 +387,15 @@ def test_how_edges_are_weighed_and_scored_comes_from_the_description():
     for wrong in ({"positive_weight": 1.5}, {"tolerance": 0}, {"tolerance": 2.0}, {"tolerance": "wide"}, {"nms": 1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             EdgesFormat(**wrong)
+
+
+def test_a_class_without_a_color_has_one_in_pictures_and_none_in_files(tmp_path):
+    text = "name: x\ntasks: {segmentation: {classes: [a, b, c], colors: [[0, 0, 0], null, [31, 119, 180]]}}"
+    segmentation = described(tmp_path, text).formats["segmentation"]
+    colors = (segmentation.task("segmentation").colors * 255).round().int().tolist()
+    assert colors == [[0, 0, 0], [255, 127, 14], [31, 119, 180]]
+    stored = np.array([[[0, 0, 0], [31, 119, 180]]], np.uint8)
+    assert segmentation.read(png(tmp_path / "a.png", stored), (1, 2))[0].tolist() == [[0, 2]]
+    stored[0, 0] = 255, 127, 14
+    with pytest.raises(UserError, match="colors that are no class"):
+        segmentation.read(png(tmp_path / "b.png", stored), (1, 2))
