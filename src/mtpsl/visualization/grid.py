@@ -77,7 +77,7 @@ def text(
     return box
 
 
-def paragraph(words: str, size: int, width: int) -> Image.Image:
+def paragraph(words: str, size: int, width: int, color: Color = INK) -> Image.Image:
     """As many lines as it takes; a word that is wider than `width` is cut into pieces."""
     letters = font(size)
     lines = [""]
@@ -91,7 +91,7 @@ def paragraph(words: str, size: int, width: int) -> Image.Image:
             if letters.getlength(lines[-1] + letter) > width and lines[-1]:
                 lines.append("")
             lines[-1] += letter
-    return under([text(line, size) for line in lines], gap=0)
+    return under([text(line, size, color=color) for line in lines], gap=0)
 
 
 def note_box(size: tuple[int, int], words: str) -> Image.Image:

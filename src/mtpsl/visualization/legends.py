@@ -29,7 +29,7 @@ def drawn(meaning: Meaning | None, width: int, more: list[Entry] | None = None) 
     elif isinstance(meaning, ColorScale):
         parts.append(scale_bar(meaning, width))
     elif isinstance(meaning, ColorDisk):
-        parts.append(direction_disk(meaning))
+        parts.append(direction_disk(meaning, width))
     if entries:
         parts.append(swatches(entries, width))
     return under(parts, gap=8) if parts else None

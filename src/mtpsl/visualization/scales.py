@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool
@@ -38,8 +39,12 @@ def plain(color: Sequence[float]) -> Image.Image:
 
 
 def scale_bar(scale: ColorScale, width: int) -> Image.Image:
-    """Colors from left to right with numbers under them and the unit behind them."""
+    """Colors from left to right with numbers under them and the unit behind them, or below where it is long."""
     unit = text(scale.unit, SIZE, color=GREY) if scale.unit else blank(1, 1)
+    if unit.width > width / 3:
+        return under(
+            [scale_bar(replace(scale, unit=""), width), paragraph(scale.unit, SIZE, width - 2, color=GREY)], gap=0
+        )
     letters = font(SIZE)
     marks = [(value, ticked(value, scale)) for value in ticks(scale.low, scale.high)]
     sides = [math.ceil(letters.getlength(marks[i][1]) / 2) + 1 for i in (0, -1)]
@@ -93,8 +98,8 @@ def round_up(value: float) -> float:
     return next(float(f"{step * power:.3g}") for step in (1, 2, 2.5, 4, 5, 8, 10) if step * power >= value * (1 - 1e-9))
 
 
-def direction_disk(disk: ColorDisk) -> Image.Image:
-    """A disk with words at its four sides."""
+def direction_disk(disk: ColorDisk, width: int) -> Image.Image:
+    """A disk with words at its four sides, and its note beside it or below."""
     colors = as_picture(disk.colors.where(disk.inside, torch.ones(())))
     top, right, bottom, left = (text(words, SIZE, color=GREY) for words in disk.around)
     line = beside([left, colors, right], gap=6, middle=True)
@@ -103,7 +108,10 @@ def direction_disk(disk: ColorDisk) -> Image.Image:
     sheet.paste(top, (max(0, middle - top.width // 2), 0))
     sheet.paste(line, (0, top.height))
     sheet.paste(bottom, (middle - bottom.width // 2, top.height + line.height))
-    return beside([sheet, text(disk.note, SIZE, color=GREY)], gap=18, middle=True)
+    note = text(disk.note, SIZE, color=GREY)
+    if sheet.width + 18 + note.width > width:
+        return under([sheet, paragraph(disk.note, SIZE, width - 2, color=GREY)])
+    return beside([sheet, note], gap=18, middle=True)
 
 
 def hatched(height: int, width: int, period: int = 9) -> Image.Image:

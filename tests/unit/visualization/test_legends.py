@@ -7,11 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from mtpsl.tasks import Depth, Edges, HumanParts, Normals, Saliency, Segmentation
+from builders import label
+from mtpsl.tasks import Depth, Edges, HumanParts, MultiLabel, Normals, Regression, Saliency, Segmentation, Task
 from mtpsl.tasks.drawing import ColorNames, ColorScale
 from mtpsl.visualization.errors import draw_error
 from mtpsl.visualization.grid import as_picture, font, paragraph
-from mtpsl.visualization.legends import drawn, legend
+from mtpsl.visualization.legends import drawn, legend, unlabelled
 from mtpsl.visualization.scales import SIZE, ticked, ticks
 
 
@@ -39,6 +40,32 @@ def test_many_classes_all_have_their_color_and_a_name_in_full(width: int) -> Non
     assert picture is not None
     assert picture.width <= width
     assert {tuple(color) for color in (task.colors * 255).round().int().tolist()} <= colors_of(picture)
+
+
+@pytest.mark.parametrize("width", [200, 600])
+@pytest.mark.parametrize(
+    "task",
+    [
+        Depth(inverse=True),
+        Depth(unit="a unit of some length"),
+        Normals(),
+        Edges(),
+        Saliency("a_task_with_quite_a_long_name"),
+        HumanParts(),
+        MultiLabel(class_names=["a", "something else that is rather long", "c"]),
+        Regression(channels=2, unit="px per second", vector="image"),
+    ],
+    ids=str,
+)
+def test_legends_fit_into_their_room(task: Task, width: int) -> None:
+    target = label(task)[None]
+    seen = torch.ones(1, *target.shape[-2:], dtype=torch.bool)
+    for picture in (
+        legend(task, target, seen, width),
+        drawn(task.legend(target, seen), width, [unlabelled(), unlabelled()]),
+    ):
+        assert picture is not None
+        assert picture.width <= width
 
 
 def test_long_words_take_more_lines_and_none_is_wider_than_the_room() -> None:
