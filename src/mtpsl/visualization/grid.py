@@ -40,7 +40,7 @@ def cell_size(height: int, width: int, wanted: int = 320, limit: int = 480) -> t
     """Height and width at which a picture is drawn: a small one magnified by a whole factor, a large one shrunk.
 
     >>> cell_size(96, 128), cell_size(144, 192), cell_size(300, 400), cell_size(3000, 4000)
-    ((288, 384), (288, 384), (300, 400), (360, 480))
+    ((192, 256), (288, 384), (300, 400), (360, 480))
     """
     longer = max(height, width)
     scale = limit / longer if longer > limit else max(1, round(wanted / longer))
