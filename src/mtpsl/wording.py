@@ -48,6 +48,8 @@ def parsing_message(error: Exception) -> str:
         wanted: str | None = f"{', '.join(most)} or {last}" if most else last
     else:
         wanted = next((words for name, words in EXAMPLES.items() if kind.startswith(name)), None)
+        if wanted is not None and "Literal['auto']" in kind:
+            wanted += " or auto"
     value = found["value"]
     if kind.startswith(("list", "tuple")):  # brackets that the user need not have written
         value = re.sub(r"^\[(.*)\]$", r"\1", value) or "empty"

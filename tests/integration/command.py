@@ -11,7 +11,9 @@ import numpy as np
 import yaml
 from PIL import Image
 
+PLAIN = ["--config", str(Path(__file__).with_name("plain.yaml"))]
 SMALL = [
+    *PLAIN,
     "--network.width", "0.125",
     "--objective.name", "cross_task",
     "--objective.mapping_width", "0.125",

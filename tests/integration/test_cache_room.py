@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command import write_dataset
+from command import PLAIN, write_dataset
 
 from mtpsl.cli import main
 from mtpsl.data.cache import Room
@@ -22,7 +22,7 @@ def words(tmp_path: Path) -> list[str]:
     options |= {"--training.sheets": "0", "--training.accelerator": "cpu", "--objective": "supervised"}
     options |= {"--tasks": "segmentation", "--data.root": str(write_dataset(tmp_path / "data"))}
     flat = [word for pair in options.items() for word in pair]
-    return ["train", *flat, "--out", str(tmp_path / "run"), "--quiet"]
+    return ["train", *PLAIN, *flat, "--out", str(tmp_path / "run"), "--quiet"]
 
 
 def test_a_line_says_what_does_not_fit_and_training_reads_it_in_every_epoch(words, monkeypatch, capsys):

@@ -17,7 +17,7 @@ from mtpsl.training.config import parse_config
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.run import train
 
-STL = [*SMALL[:2], *SMALL[6:-1], "--objective", "stl", "--tasks", "depth", "--data.regime", "one"]
+STL = [*SMALL[2:4], *SMALL[8:-1], "--objective", "stl", "--tasks", "depth", "--data.regime", "one"]
 
 
 @pytest.fixture(scope="module")

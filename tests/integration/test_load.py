@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command import write_dataset
+from command import PLAIN, write_dataset
 from PIL import Image
 
 import mtpsl
@@ -187,7 +187,7 @@ def test_a_folder_without_pictures_says_so(run: Path, tmp_path: Path) -> None:
 def test_predict_gives_what_evaluate_scores_where_pictures_are_squeezed(tmp_path: Path, size: tuple[int, int]) -> None:
     data = write_dataset(tmp_path / "data", train=1, val=3, size=(32, 128))
     options = ["--data.root", str(data), "--data.size", f"[{size[0]},{size[1]}]", *TRAINED]
-    assert main(["train", *options, "--quiet", "--out", str(tmp_path / "run")]) == 0
+    assert main(["train", *PLAIN, *options, "--quiet", "--out", str(tmp_path / "run")]) == 0
     assert main(["predict", str(tmp_path / "run"), str(data / "val/image"), "--out", str(tmp_path / "out")]) == 0
     run = mtpsl.load(tmp_path / "run", device="cpu")
     assert run.sizes == mtpsl.TrainingSizes(size, ((32, 128, 4),))

@@ -7,9 +7,10 @@ import shlex
 from pathlib import Path
 
 import pytest
-from command import SMALL, write_dataset
+from command import write_dataset
 
 from mtpsl.cli import main
+from mtpsl.training.config import read_config
 
 
 def test_the_command_that_a_check_ends_with_trains(
@@ -29,9 +30,12 @@ def test_the_command_that_a_check_ends_with_trains(
     assert main(["check", "my data"]) == 0
     command = capsys.readouterr().out.splitlines()[-1].removeprefix("next: ")
     assert command == "mtpsl train --data.root 'my data' --out runs/first"
-    options = [word for word in SMALL if word != "--quiet"]
-    assert main([*shlex.split(command)[1:], *options, "--training.epochs", "2"]) == 0
+    assert main([*shlex.split(command)[1:], "--training.epochs", "2", "--training.sheets", "1"]) == 0
     said = capsys.readouterr().err
+    assert "training.batch_size 2: for 6 training images\n" in said
+    config = read_config(tmp_path / "runs/first/config.yaml")
+    assert (config.network, config.network_options["weights"]) == ("encoder_decoder", "package")
+    assert (config.objective, config.training.batch_size, config.training.optimizer) == ("supervised", 2, "adamw")
     assert "note 1 of 7 training images have no label of any task and are skipped" in said
     assert said.count("expected: about") == 1
     assert said.count("more steps (2 epochs)") == 1

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command import SMALL, mtpsl, write_dataset
+from command import PLAIN, SMALL, mtpsl, write_dataset
 from PIL import Image
 
 from mtpsl.cli import main
@@ -191,7 +191,7 @@ def test_compare_finds_the_single_task_runs(run: Path, data: Path, capsys: pytes
     single = data.parent / "runs" / "single"
     options = ["--network.width", "0.125", "--training.batch_size", "2", "--training.sheets", "1", "--quiet"]
     options += ["--training.epochs", "3", "--data.root", str(data), "--data.regime", "one", "--out", str(single)]
-    assert main(["train", "--objective", "stl", *options]) == 0
+    assert main(["train", *PLAIN, "--objective", "stl", *options]) == 0
     assert {path.name for path in single.iterdir()} == {"segmentation", "depth", "normals"}
     capsys.readouterr()
     assert main(["compare", str(data.parent / "runs"), "--format", "json"]) == 0

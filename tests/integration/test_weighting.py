@@ -11,7 +11,7 @@ from pathlib import Path
 import lightning
 import pytest
 import torch
-from command import mtpsl, write_dataset
+from command import PLAIN, mtpsl, write_dataset
 from two_processes import KINDS
 
 from builders import tasks
@@ -21,7 +21,16 @@ from mtpsl.training.assemble import build_network, build_weighting
 from mtpsl.training.config import parse_config
 from mtpsl.training.load import load_run
 
-OPTIONS = ["--network.width", "0.125", "--training.batch_size", "2", "--training.sheets", "1", "--training.accelerator"]
+OPTIONS = [
+    *PLAIN,
+    "--network.width",
+    "0.125",
+    "--training.batch_size",
+    "2",
+    "--training.sheets",
+    "1",
+    "--training.accelerator",
+]
 OPTIONS += ["cpu", "--quiet", "--data.regime", "one"]
 
 

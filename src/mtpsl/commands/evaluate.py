@@ -59,6 +59,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     with loading():
         from mtpsl.device import best_device
         from mtpsl.files import check_writable
+        from mtpsl.training.length import decided
         from mtpsl.training.load import load_run
         from mtpsl.training.score_run import draw_scored, score_run, scoring_data, with_metric_options, write_evaluation
 
@@ -72,7 +73,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     chosen = {name: values[name] for name in ("nms", "tolerance", "absent") if values[name] is not None}
     tasks = with_metric_options(run.tasks, chosen)
     data = scoring_data(run, values.data.root, values.split)
-    batch_size = values.batch_size or run.config.training.batch_size
+    batch_size = values.batch_size or decided(run.config.training.batch_size)
     found = score_run(run, data, tasks, batch_size=batch_size, device=best_device())
     if data.scores_of_the_run and not chosen:
         run.folder.write_scores(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from mtpsl.errors import UserError
 if TYPE_CHECKING:
     from mtpsl.training.config import RunConfig
 
+USUAL = "own_data"
+"""The recipe of runs without one."""
 LESS_MEMORY = (
     "a smaller --training.batch_size or --data.size needs less, and --data.cache false keeps no images in memory"
 )
@@ -33,6 +36,7 @@ def train(arguments: Sequence[str]) -> None:
     with loading():
         from mtpsl.training.config import overlaid, parse_config, read_yaml
         from mtpsl.training.folder import RunFolder
+        from mtpsl.training.without_recipe import without_recipe
 
     if {"-h", "--help"} & set(words):
         print(HELP, flush=True)
@@ -44,6 +48,10 @@ def train(arguments: Sequence[str]) -> None:
     stored: dict[str, Any] = {}
     for path in [Path(resume) / "config.yaml"] if resume is not None else map(find_recipe, recipes):
         stored = overlaid(stored, read_yaml(path))
+    if resume is None and not recipes:
+        stored, note = without_recipe(read_yaml(find_recipe(USUAL)), words)
+        if note is not None and os.environ.get("LOCAL_RANK", "0") == "0":
+            print(note, file=sys.stderr)
     config = from_here(parse_config(words, stored, others=("out", "resume", "quiet")))
     if resume is not None:
         root = config.data.root
@@ -54,6 +62,7 @@ def train(arguments: Sequence[str]) -> None:
 
     with loading():
         from mtpsl.training.assemble import run_data
+        from mtpsl.training.length import decided
         from mtpsl.training.memory import memory_needed
         from mtpsl.training.run import train as train_run
 
@@ -67,7 +76,7 @@ def train(arguments: Sequence[str]) -> None:
                 scores = train_run(single, folder / name, progress=not quiet)
             report(scores, folder / name)
         return
-    finished = RunFolder(folder).finished(config.training.epochs)
+    finished = resume is not None and RunFolder(folder).finished(decided(config.training.epochs))
     with memory_needed(LESS_MEMORY):
         scores = train_run(config, folder, resume=resume is not None, progress=not quiet)
     if finished:
@@ -116,14 +125,15 @@ def take(words: list[str], option: str) -> str | None:
 HELP = """\
 usage: mtpsl train [RECIPE] [--out RUN] [--resume RUN] [--quiet] [options]
 
-  RECIPE        a YAML file, or the name of a recipe that ships with the package (`mtpsl recipes`)
+  RECIPE        a YAML file, or the name of a recipe that ships with the package (`mtpsl recipes`); without one the
+                recipe own_data (`mtpsl recipes own_data` shows it)
   --out RUN     the folder to make for the run
   --config FILE the same as RECIPE; of several files a later one decides, and options decide over all
   --resume RUN  continue a run from its last complete epoch, where its data lies now, with other options for the epochs
                 left: `--data.root DATA`, `--training.epochs 50`, `--training.lr 1e-5` (docs/runs.md lists them)
   --quiet       no progress bar
 
-  mtpsl train --data.root DATA --data.regime one --out runs/first
-  mtpsl train --objective supervised --training.epochs 50 --data.root DATA --out runs/plain
+  mtpsl train --data.root DATA --out runs/first
+  mtpsl train --objective cross_task --data.root DATA --out runs/cross_task
   mtpsl train --objective stl --data.root DATA --out runs/single       (a network per task, for comparison)
 """

@@ -10,6 +10,7 @@ from mtpsl.errors import UserError
 from mtpsl.sweep.jobs import HARMLESS, Job
 from mtpsl.sweep.plan import PlannedRun
 from mtpsl.training.config import by_name, read_config
+from mtpsl.training.length import decided
 
 
 def make_jobs(runs: Sequence[PlannedRun], out: Path) -> list[Job]:
@@ -21,7 +22,7 @@ def make_jobs(runs: Sequence[PlannedRun], out: Path) -> list[Job]:
     jobs = []
     for run in runs:
         folder = (out / "runs" / run.name).resolve()
-        jobs.append(Job(run.name, folder, run.config.to_dict(), run.config.training.epochs))
+        jobs.append(Job(run.name, folder, run.config.to_dict(), decided(run.config.training.epochs)))
         if (folder / "config.yaml").is_file():
             _refuse_changed(folder, run.config.to_dict())
     return jobs

@@ -10,6 +10,7 @@ from typing import Any
 from mtpsl.errors import UserError
 from mtpsl.training.assemble import RunData
 from mtpsl.training.config import RunConfig, by_name
+from mtpsl.training.length import decided
 
 AT_ANY_TIME = {
     "label",
@@ -74,7 +75,7 @@ def changed_options(path: Path, config: RunConfig, checkpoint: Mapping[str, Any]
         UserError: one may not change, or would have no effect any more.
     """
     before, now = by_name(checkpoint.get(KEY, {}).get("config", {})), by_name(config.to_dict())
-    epoch, epochs = int(checkpoint["epoch"]) + 1, config.training.epochs
+    epoch, epochs = int(checkpoint["epoch"]) + 1, decided(config.training.epochs)
     changed = {name: (old, now.get(name)) for name, old in before.items() if old != now.get(name)}
     for name, (old, new) in changed.items():
         if name in AT_ANY_TIME or name in FOR_LATER_EPOCHS:

@@ -25,6 +25,7 @@ from mtpsl.phrases import resuming
 from mtpsl.structures import Score
 from mtpsl.tasks import Task, describe_task, make_task
 from mtpsl.training.config import RunConfig, read_config
+from mtpsl.training.length import decided
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class RunFolder:
             write_text(place, json.dumps({**content, "changes": [*before, *now]}, indent=2) + "\n")
         if changed and self.scores.is_file():
             scores = json.loads(self.scores.read_text(encoding="utf-8"))
-            epochs = config.training.epochs
+            epochs = decided(config.training.epochs)
             scores["run"] |= {"label": config.method, "regime": config.data.regime_name, "root": config.data.root}
             scores["run"] |= {"epochs": epochs, "complete": scores["epoch"] >= epochs}
             write_text(self.scores, json.dumps(scores, indent=2, allow_nan=False) + "\n")
@@ -229,7 +230,7 @@ class RunFolder:
             "network": config.network_options.get("encoder", config.network),
             "epochs": config.training.epochs,
             "image_size": list(size),
-            "complete": epoch >= config.training.epochs,
+            "complete": epoch >= decided(config.training.epochs),
             "commit": commit,
         }
         content = {"run": run, "split": config.data.val_split, "epoch": epoch, "scores": to_json(tasks, scores)}

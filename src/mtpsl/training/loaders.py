@@ -10,6 +10,7 @@ from mtpsl.data.loading import BatchLoader, make_loader
 from mtpsl.objectives import OBJECTIVES
 from mtpsl.training.assemble import RunData
 from mtpsl.training.config import RunConfig
+from mtpsl.training.length import decided
 
 
 class Loaders(lightning.LightningDataModule):
@@ -54,13 +55,13 @@ class Loaders(lightning.LightningDataModule):
         return make_loader(
             data,
             self.specs,
-            batch_size=training.batch_size,
+            batch_size=decided(training.batch_size),
             shuffle=True,
             seed=training.seed,
             workers=self.config.data.workers,
             rank=rank,
             world_size=world_size,
-            drop_last=training.drop_last and len(data) >= training.batch_size * world_size,
+            drop_last=training.drop_last and len(data) >= decided(training.batch_size) * world_size,
             pin_memory=pin_memory,
             labelled=self.labelled,
         )
@@ -77,7 +78,7 @@ class Loaders(lightning.LightningDataModule):
         return make_loader(
             data,
             self.specs,
-            batch_size=self.config.training.batch_size,
+            batch_size=decided(self.config.training.batch_size),
             shuffle=False,
             workers=self.config.data.workers,
             rank=rank,

@@ -16,6 +16,7 @@ from mtpsl.networks.network import MultiTaskNetwork
 from mtpsl.objectives import Objective
 from mtpsl.structures import Batch, Losses, ScoredBatch
 from mtpsl.tasks import Task
+from mtpsl.training.length import decided
 from mtpsl.training.optimizer import apply_rates, changes_each_step, encoder_of, make_optimizer
 from mtpsl.training.settings import TrainingSettings
 from mtpsl.weighting import LossWeighting, Uniform, Weighting
@@ -69,7 +70,8 @@ class TrainingModule(lightning.LightningModule):
         self.scores = None
         if self.settings.freeze_encoder:
             encoder_of(self.network).eval()  # its norms were switched to training with the rest
-        if self.current_epoch + 1 == self.settings.epochs:  # the last epoch is validated, whatever validate_every says
+        # the last epoch is validated, whatever validate_every says
+        if self.current_epoch + 1 == decided(self.settings.epochs):
             self.trainer.check_val_every_n_epoch = 1
 
     def on_train_batch_start(self, batch: Batch, index: int) -> None:
@@ -83,7 +85,7 @@ class TrainingModule(lightning.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """What to minimize on an augmented batch."""
         batches = float(self.trainer.num_training_batches)
-        self.objective.set_progress((self.current_epoch + index / batches) / self.settings.epochs)
+        self.objective.set_progress((self.current_epoch + index / batches) / decided(self.settings.epochs))
         self._epochs_done = self.current_epoch + (index + 1) / batches
         if self.augmentation is not None:
             batch = self.augmentation(batch)

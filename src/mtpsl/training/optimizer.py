@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from mtpsl.training.length import decided
 from mtpsl.training.settings import TrainingSettings
 
 OPTIMIZERS: dict[str, type[Adam] | type[AdamW]] = {"adam": Adam, "adamw": AdamW}
@@ -80,7 +81,7 @@ def factor(settings: TrainingSettings, epoch: float) -> float:
     >>> [factor(half, epoch) for epoch in (0, 4, 5)], [round(factor(later, epoch), 3) for epoch in (1, 2, 6, 10)]
     ([1.0, 1.0, 0.5], [0.5, 1.0, 0.5, 0.0])
     """
-    share = epoch / settings.epochs
+    share = epoch / decided(settings.epochs)
     if share < settings.warmup:
         return share / settings.warmup
     if settings.schedule == "poly":

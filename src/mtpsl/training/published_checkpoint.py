@@ -22,6 +22,7 @@ from mtpsl.tasks import Depth, Normals, Segmentation, Task
 from mtpsl.training.assemble import build_network, build_objective
 from mtpsl.training.config import RunConfig
 from mtpsl.training.folder import RunFolder
+from mtpsl.training.length import decided
 from mtpsl.training.published_names import STATISTICS, TRANSPOSED, difference, mapping_names, network_names, renamed
 
 NEEDED = "a file that the authors' training scripts for NYU-v2 or Cityscapes saved (mtl_..._checkpoint.pth.tar)"
@@ -132,7 +133,7 @@ def import_published(published: PublishedCheckpoint, config: RunConfig, out: Pat
         theirs = {key: x for key, x in published.mapping.items() if not key.endswith(STATISTICS)}
     wrong = f"{published.path}: `mapfns` is not the authors' mapping network for {len(tasks)} tasks"
     state |= matched(theirs, objective.state_dict(), names, "objective.", wrong)
-    epochs = max(config.training.epochs if published.epoch is None else published.epoch, 1)
+    epochs = max(decided(config.training.epochs) if published.epoch is None else published.epoch, 1)
     config = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=epochs))
     unfinished = RunFolder(out.parent / f".{out.name}-{os.getpid()}")
     try:

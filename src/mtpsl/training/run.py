@@ -32,6 +32,7 @@ from mtpsl.training.config import RunConfig
 from mtpsl.training.continued import changed_options, check_same_data, record, written
 from mtpsl.training.expected_time import ExpectedTime
 from mtpsl.training.folder import RunFolder
+from mtpsl.training.length import decisions, with_length
 from mtpsl.training.load import load_run, load_weights
 from mtpsl.training.loaders import Loaders
 from mtpsl.training.memory import keep_freed_memory
@@ -63,8 +64,9 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
     if main and not resume:
         folder.check_new()
-    config = with_precision(config, folder)
     checkpoint = folder.checkpoint if resume and folder.checkpoint.exists() else None
+    if checkpoint:
+        config = with_precision(config, folder)
     stored = folder.load_checkpoint() if checkpoint else {}
     changed = changed_options(out, config, stored) if checkpoint else {}
     data = run_data(config)
@@ -73,6 +75,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
             Console(stderr=True).print(f"[yellow]note[/] {escape(note)}", soft_wrap=True, highlight=False)
     if checkpoint:
         check_same_data(out, data, stored)
+    given, config = config.training, with_length(config, len(data.train))
     torch.manual_seed(config.training.seed)
     start = None if checkpoint or config.training.start_from is None else RunFolder(Path(config.training.start_from))
     if before := folder if resume else start:
@@ -98,6 +101,9 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     if start:
         same = start.read_config().objective == config.objective
         load_weights(start, start.load_checkpoint(), data.tasks, network, objective if same else None)
+    if main and (line := decisions(given, config, len(data.train))):
+        print(line, file=sys.stderr)
+    config = with_precision(config, folder)
     module = TrainingModule(network, objective, data.tasks, augmentation, config.training, weighting)
     history = History(
         folder,

@@ -8,6 +8,7 @@ import torch
 
 from mtpsl.errors import UserError
 from mtpsl.networks import MultiTaskNetwork
+from mtpsl.training.length import decided
 from mtpsl.training.settings import TrainingSettings
 
 
@@ -19,10 +20,10 @@ def smallest_batch(images: int, training: TrainingSettings) -> int:
     >>> smallest_batch(9, TrainingSettings(batch_size=4))
     4
     """
-    share = -(-images // training.devices)
-    if training.drop_last and images >= training.batch_size * training.devices:
-        return training.batch_size
-    return share % training.batch_size or training.batch_size
+    share, batch_size = -(-images // training.devices), decided(training.batch_size)
+    if training.drop_last and images >= batch_size * training.devices:
+        return batch_size
+    return share % batch_size or batch_size
 
 
 def check_smallest_batch(

@@ -11,6 +11,7 @@ from mtpsl.errors import UserError
 from mtpsl.training.callbacks import ProgressBar
 from mtpsl.training.config import RunConfig
 from mtpsl.training.folder import RunFolder
+from mtpsl.training.length import decided
 from mtpsl.training.quiet import quiet_lightning
 
 
@@ -43,7 +44,7 @@ def lightning_trainer(
         devices=training.devices,
         strategy="ddp_find_unused_parameters_true" if training.devices > 1 else "auto",
         precision="bf16-mixed" if training.precision == "bf16-mixed" else "32-true",
-        max_epochs=training.epochs,
+        max_epochs=decided(training.epochs),
         reload_dataloaders_every_n_epochs=int(varies),  # else Lightning keeps the first epoch's number of batches
         check_val_every_n_epoch=training.validate_every,
         num_sanity_val_steps=0,

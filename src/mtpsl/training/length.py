@@ -1,0 +1,62 @@
+"""How long a run trains and with how large batches, where that is left to the number of its images."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from mtpsl.errors import UserError
+from mtpsl.training.config import RunConfig
+from mtpsl.training.settings import TrainingSettings
+
+SEEN = 10_000
+"""Images that a training of automatic length sees in all, counting each as often as it is seen."""
+
+
+def with_length(config: RunConfig, images: int) -> RunConfig:
+    """A configuration whose epochs and batch size are numbers, which are decided where it says `auto`.
+
+    Args:
+        config: as it was given.
+        images: how many there are for training.
+    """
+    training = config.training
+    epochs = suited_epochs(images) if training.epochs == "auto" else training.epochs
+    batch_size = suited_batch_size(images) if training.batch_size == "auto" else training.batch_size
+    return dataclasses.replace(config, training=dataclasses.replace(training, epochs=epochs, batch_size=batch_size))
+
+
+def decisions(given: TrainingSettings, config: RunConfig, images: int) -> str:
+    """A line that says what was decided; empty where nothing was left open."""
+    found = {name: getattr(config.training, name) for name in ("epochs", "batch_size")}
+    words = ", ".join(f"training.{name} {number}" for name, number in found.items() if getattr(given, name) == "auto")
+    return f"{words}: for {images} training images" if words else ""
+
+
+def suited_epochs(images: int) -> int:
+    """Epochs that see ten thousand images in all, from 10 (of large sets) to 100 (of small ones).
+
+    >>> [suited_epochs(images) for images in (20, 367, 552, 5000)]
+    [100, 27, 18, 10]
+    """
+    return min(100, max(10, round(SEEN / images)))
+
+
+def suited_batch_size(images: int) -> int:
+    """Eight images, of small sets fewer, so that an epoch has about eight steps or more.
+
+    >>> [suited_batch_size(images) for images in (15, 63, 64)]
+    [2, 4, 8]
+    """
+    return 8 if images >= 64 else 4 if images >= 16 else 2
+
+
+def decided(number: int | Literal["auto"]) -> int:
+    """A number of epochs or images, which is no longer `auto` once a run has begun (`with_length`).
+
+    Raises:
+        UserError: it is.
+    """
+    if number == "auto":
+        raise UserError("training.epochs and training.batch_size are decided when a run begins: give numbers, not auto")
+    return number
