@@ -70,7 +70,7 @@ def demo(arguments: Sequence[str]) -> None:
         "method is better: differences between methods change with --seed (benchmarks/ has longer runs, several seeds)."
     )
     console.print(f"Look at {values.out}/*/pictures/sheets; mapped features: {values.out}/cross_task/pictures/mapped")
-    console.print("Next, a folder of your own: mtpsl check DATA; mtpsl train own_data --data.root DATA --out RUN")
+    console.print("Next, a folder of your own: mtpsl check DATA; mtpsl train --data.root DATA --out RUN")
 
 
 def check_same(folder: RunFolder, wanted: Mapping[str, int | None]) -> None:

@@ -34,13 +34,19 @@ from mtpsl.weighting import WEIGHTINGS, GradientWeighting, GradNorm, Weighting, 
 
 @dataclass(frozen=True)
 class RunData:
-    """The images of a run, training with the labels that the regime leaves, validation with all; and notes on them."""
+    """The images of a run, training with the labels that the regime leaves, validation with all; and notes on them.
+
+    Attributes:
+        images: how many images decide how long `auto` trains: those of an epoch; for a single-task run those of an
+            epoch of all tasks together, so that it trains for as many epochs as what it is compared with.
+    """
 
     name: str
     tasks: list[Task]
     train: PartialDataset
     validation: PartialDataset
     notes: Sequence[str] = ()
+    images: int = 0
 
 
 def run_data(config: RunConfig) -> RunData:
@@ -84,6 +90,7 @@ def run_data(config: RunConfig) -> RunData:
     mask = torch.zeros_like(source.available)
     mask[chosen] = regime_labels(settings, source, chosen, label_seed)
     unlabelled = chosen[~mask[chosen].any(1)]
+    of_all = len(chosen) if keep_unlabelled or settings.epoch_images == "all" else int(mask.any(1).sum())
     columns = torch.tensor([name in names for name in source.tasks])
     mask &= columns
     for column, name in enumerate(source.tasks):
@@ -100,7 +107,9 @@ def run_data(config: RunConfig) -> RunData:
     held_out = open_scored(settings, settings.val_split, names)
     validation = PartialDataset(held_out, held_out.available, cache=settings.cache, room=room)
     check_sizes(train, validation)
-    return RunData(source.name, [source.tasks[n] for n in source.tasks if n in names], train, validation, notes)
+    tasks = [source.tasks[name] for name in source.tasks if name in names]
+    images = of_all if config.objective == "stl" else len(train)
+    return RunData(source.name, tasks, train, validation, notes, images)
 
 
 def regime_labels(

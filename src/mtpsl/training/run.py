@@ -75,7 +75,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
             Console(stderr=True).print(f"[yellow]note[/] {escape(note)}", soft_wrap=True, highlight=False)
     if checkpoint:
         check_same_data(out, data, stored)
-    given, config = config.training, with_length(config, len(data.train))
+    given, config = config.training, with_length(config, data.images)
     torch.manual_seed(config.training.seed)
     start = None if checkpoint or config.training.start_from is None else RunFolder(Path(config.training.start_from))
     if before := folder if resume else start:
@@ -101,7 +101,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     if start:
         same = start.read_config().objective == config.objective
         load_weights(start, start.load_checkpoint(), data.tasks, network, objective if same else None)
-    if main and (line := decisions(given, config, len(data.train))):
+    if main and (line := decisions(given, config, data.images)):
         print(line, file=sys.stderr)
     config = with_precision(config, folder)
     module = TrainingModule(network, objective, data.tasks, augmentation, config.training, weighting)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mtpsl.errors import UserError
+from mtpsl.training.assemble import run_data
 from mtpsl.training.config import parse_config
 from mtpsl.training.length import decided, decisions, suited_batch_size, suited_epochs, with_length
 
@@ -27,6 +28,17 @@ def test_auto_becomes_numbers_and_a_line_says_them(
     assert (config.training.epochs, config.training.batch_size) == numbers
     assert decisions(given.training, config, images) == line
     assert with_length(config, 1) == config
+
+
+def test_a_single_task_run_trains_for_as_many_epochs_as_what_it_is_compared_with() -> None:
+    words = ["--data.name", "scenes", "--data.size", "16,16", "--data.scenes_train", "12", "--data.regime", "one"]
+    for tasks in (["--tasks", "depth"], []):
+        found = {
+            objective: run_data(parse_config([*words, *tasks, "--objective", objective], {}))
+            for objective in ("stl", "supervised")
+        }
+        assert found["stl"].images == 12
+        assert found["supervised"].images == len(found["supervised"].train) == (3 if tasks else 12)
 
 
 @pytest.mark.parametrize("images", [1, 7, 16, 50, 64, 99, 100, 101, 552, 1000, 1001, 100_000])
