@@ -17,9 +17,9 @@ BY_THEMSELVES = {"--help", "--print_config", "--print_config[", "--config", "--p
 """What the parser explains itself."""
 
 
-def help_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+def help_of(words: list[str], capsys: pytest.CaptureFixture[str], option: str = "--help") -> str:
     with pytest.raises(SystemExit) as stopped:
-        main([*words, "--help"])
+        main([*words, option])
     assert stopped.value.code == 0
     return capsys.readouterr().out
 
@@ -53,7 +53,7 @@ def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_help_of_train_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
-    said = explained(help_of(["train"], capsys))
+    said = explained(help_of(["train"], capsys, "--help-all"))
     for group, settings in {"data": DataSettings, "training": TrainingSettings}.items():
         for name in names(settings):
             assert len(said.get(f"--{group}.{name}", "").split()) > 1, f"--{group}.{name}"
@@ -75,3 +75,21 @@ def test_help_of_train_explains_every_option_of_a_choice(
     said = explained(help_of(["train", f"--{group}", name], capsys))
     for option in option_names(CHOICES[group][0][name], group):
         assert len(said.get(f"--{group}.{option}", "").split()) > 1, f"--{group}.{option}"
+
+
+@pytest.mark.parametrize("network", ["segnet", "encoder_decoder"])
+def test_help_of_train_begins_with_what_people_use_and_names_everything(
+    network: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--network.name", network, "--help"])
+    text = capsys.readouterr().out
+    assert text.count("\n") < 100, "more than two screens"
+    assert max(map(len, text.splitlines())) <= 120
+    most, _, rest = text.partition("most used:")[2].partition("others")
+    for option in ("data.root", "objective", "training.epochs", *(["network.encoder"] if "encoder" in network else [])):
+        assert f"--{option} " in most
+    for group, settings in {"data": DataSettings, "training": TrainingSettings}.items():
+        listed = rest.partition(f"\n  {group}. ")[2].partition(". ")[0]
+        for name in names(settings):
+            assert f"--{group}.{name} " in most or re.search(rf"\b{name}\b", listed), f"{group}.{name}"

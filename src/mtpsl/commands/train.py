@@ -38,7 +38,7 @@ def train(arguments: Sequence[str]) -> None:
         from mtpsl.training.folder import RunFolder
         from mtpsl.training.without_recipe import without_recipe
 
-    if {"-h", "--help"} & set(words):
+    if {"-h", "--help", "--help-all"} & set(words):
         print(HELP, flush=True)
     if resume is not None:
         if recipes or out:
@@ -132,6 +132,7 @@ usage: mtpsl train [RECIPE] [--out RUN] [--resume RUN] [--quiet] [options]
   --resume RUN  continue a run from its last complete epoch, where its data lies now, with other options for the epochs
                 left: `--data.root DATA`, `--training.epochs 50`, `--training.lr 1e-5` (docs/runs.md lists them)
   --quiet       no progress bar
+  --help-all    explain every option, not only the most used ones
 
   mtpsl train --data.root DATA --out runs/first
   mtpsl train --objective cross_task --data.root DATA --out runs/cross_task

@@ -11,8 +11,6 @@ from mtpsl.errors import UserError
 
 #: height and width
 Size = tuple[int, int]
-#: suggested sizes are multiples of it, which fit the usual networks without padding
-MULTIPLE = 32
 #: the longer side of a suggested size is at most this
 LONGEST = 512
 
@@ -47,14 +45,16 @@ def count_sizes(dataset: PartialDataset) -> Counter[Size]:
 
 
 def suggested_size(sizes: Mapping[Size, int]) -> Size:
-    """A size to resize images to: their median height and width as multiples of 32, the longer one at most 512.
+    """A size to resize images to: their median height and width, the longer one at most 512.
+
+    It keeps the aspect ratio: networks pad what their stride does not divide, so that no multiple of it is needed.
 
     >>> suggested_size({(70, 90): 3}), suggested_size({(3024, 4032): 5, (4032, 3024): 1})
-    ((64, 96), (384, 512))
+    ((70, 90), (384, 512))
     """
     height, width = (median_low([size[axis] for size in Counter(sizes).elements()]) for axis in (0, 1))
     scale = min(1.0, LONGEST / max(height, width))
-    return _rounded(height * scale), _rounded(width * scale)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def words(size: Size) -> str:
@@ -65,7 +65,3 @@ def words(size: Size) -> str:
 def option(size: Size) -> str:
     """As the value of `--data.size`."""
     return f"{size[0]},{size[1]}"
-
-
-def _rounded(side: float) -> int:
-    return max(MULTIPLE, round(side / MULTIPLE) * MULTIPLE)

@@ -16,6 +16,7 @@ from mtpsl.errors import UserError
 from mtpsl.files import at_home
 from mtpsl.networks import ALIASES, NETWORKS
 from mtpsl.objectives import OBJECTIVES
+from mtpsl.training.option_help import short_help
 from mtpsl.training.settings import DataSettings, TrainingSettings, names
 from mtpsl.weighting import WEIGHTINGS
 from mtpsl.wording import parsing_message, unknown_message, unknown_option
@@ -120,7 +121,11 @@ def parse_config(
         base[group] = {**options, "name": name}
         chosen[group] = name
     parser = make_parser(chosen, prog)
-    arguments = with_brackets(parser, arguments)
+    if {"-h", "--help"} & {*arguments}:
+        explained = [group for group in CHOICES if argument_value(arguments, f"--{group}.name") is not None]
+        print(short_help(parser, explained), end="")
+        raise SystemExit(0)
+    arguments = with_brackets(parser, ["--help" if word == "--help-all" else word for word in arguments])
     try:
         values = parser.parse_args(["--config", yaml.safe_dump(base, sort_keys=False), *arguments])
         groups = {key: dict(vars(values[key])) for key in ("data", "training", *CHOICES)}

@@ -26,7 +26,8 @@ class DataSettings:
         description: its dataset.yaml; by default the one in `root` (`folder` only).
         classes: number of segmentation classes, for layouts that offer several.
         label_cache: folder that keeps labels computed from .mat files; by default one in `root` (`pascal` only).
-        size: height and width to resize to; by default the images' own.
+        size: height and width to resize to; by default the images' own. Best of their aspect ratio, as large as what
+            is to be seen needs: twice the side costs four times the time. No multiple of 32 is needed: networks pad.
         score_size: size at which scores are computed: `input`, that of the images that the network sees, or `own`, that
             at which labels are stored, to which predictions are resized (published for PASCAL). Belongs to `size`.
         score_edges: which boundaries scores are computed against: the `laplacian` of the classes, as in training, or

@@ -148,7 +148,7 @@ def test_suspicious_things_are_noted(root):
     assert "val/normals: no label" in notes
     assert "val/segmentation: 1 labels without any valid pixel" in notes
     assert "train: 1 of 11 images have no label of any task: training skips them" in notes
-    assert "train: images of 2 sizes: train with a size to resize to, as --data.size 32,32" in notes
+    assert "train: images of 2 sizes: train with a size to resize to, as --data.size 8,12" in notes
     assert "2 sizes" not in "\n".join(check_dataset(root, size=(4, 6), progress=False).notes)
     (root / "dataset.yaml").write_text(DESCRIPTION.replace("missing: 0", "missing: 65535"))
     assert "train/depth: depth 0 m at 1 valid pixels" in "\n".join(check_dataset(root, progress=False).notes)
@@ -264,7 +264,7 @@ def test_the_command_has_what_training_needs(root, tmp_path):
     report = check_dataset(root, root / "other file.yaml", tasks=["depth", "edges"], progress=False)
     assert report.next == (
         f"mtpsl train --data.root {root} --data.description '{root}/other file.yaml' --data.tasks depth,edges "
-        "--data.val_split test --data.size 32,32 --out runs/first"
+        "--data.val_split test --data.size 8,12 --out runs/first"
     )
     shutil.rmtree(root / "test")
     report = check_dataset(root, root / "other file.yaml", progress=False)
@@ -278,10 +278,10 @@ def test_validation_images_of_another_size_are_noted_and_the_command_resizes(roo
             (root / f"val/{task}/{number}.png").unlink()
     report = check_dataset(root, progress=False)
     assert (
-        "val: images of another size than those of train: train with a size to resize to, as --data.size 64,96"
+        "val: images of another size than those of train: train with a size to resize to, as --data.size 70,90"
         in report.notes
     )
-    assert "--data.size 64,96" in report.next
+    assert "--data.size 70,90" in report.next
 
 
 def test_pictures_that_are_turned_upright_are_counted(root):

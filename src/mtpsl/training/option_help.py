@@ -1,0 +1,68 @@
+"""What `mtpsl train --help` says: the options that people use, then the names of all others."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Collection, Iterable
+
+#: shown first, where the chosen network has them
+MOST_USED = (
+    "data.root",
+    "data.size",
+    "tasks",
+    "network.name",
+    "network.encoder",
+    "network.weights",
+    "network.decoder",
+    "objective.name",
+    "training.epochs",
+    "training.batch_size",
+    "training.lr",
+    "training.seed",
+)
+WIDTH = 110
+
+
+def short_help(parser: argparse.ArgumentParser, explained: Collection[str] = ()) -> str:
+    """The most used options with what they do, and the names of the others by group.
+
+    Args:
+        parser: has the options.
+        explained: groups all of whose options are explained, such as `objective`.
+    """
+    options = {action.dest: action for action in parser._actions if action.option_strings}
+    groups: dict[str, list[str]] = {}
+    for name in options:
+        group, point, _ = name.rpartition(".")
+        if point and name not in MOST_USED:
+            groups.setdefault(group, []).append(name)
+    lines = ["most used:", *_explained(options[name] for name in MOST_USED if name in options)]
+    for group in explained:
+        lines += ["", f"of --{group} {options[f'{group}.name'].default}:"]
+        lines += _explained(options[name] for name in groups.pop(group, []))
+    lines += ["", "others (--training.warmup, ...), which --help-all explains:"]
+    for group, names in groups.items():
+        listed = ", ".join(name.rpartition(".")[2] for name in names)
+        lines += textwrap.wrap(f"{group + '.':<13} {listed}", WIDTH, initial_indent="  ", subsequent_indent=" " * 16)
+    lines += ["  and          label, print_config", ""]
+    lines += ["  mtpsl train --objective cross_task --help      explains its options; likewise --network, --weighting"]
+    return "\n".join(lines) + "\n"
+
+
+def _explained(actions: Iterable[argparse.Action]) -> list[str]:
+    lines = []
+    for action in actions:
+        option, word = action.dest.removesuffix(".name"), action.dest.rpartition(".")[2].upper()
+        lines.append(f"  --{option} {word}")
+        default = "" if action.default is None else f" (default: {_shown(action.default)})"
+        text = f"one of {', '.join(map(str, action.choices))}" if action.choices else str(action.help)
+        text += default
+        lines += textwrap.wrap(text, WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8)
+    return lines
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
