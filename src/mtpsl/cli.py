@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from mtpsl import commands
 from mtpsl.errors import UserError
 from mtpsl.files import at_home
+from mtpsl.plugins import trusting
 from mtpsl.terminal import make_safe
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
@@ -66,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] not in COMMANDS:
         return fail(f"command {words[0]!r} is unknown: choose one of {', '.join(COMMANDS)}")
     try:
-        COMMANDS[words[0]](words[1:])
+        with trusting(False):
+            COMMANDS[words[0]](words[1:])
     except UserError as error:
         return fail(str(error))
     except OSError as error:  # a full disk, a file without permission

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src"
-BASE = {"structures", "errors", "files", "options", "phrases", "pictures", "png", "processes", "device"}
+BASE = {"structures", "errors", "files", "options", "phrases", "pictures", "png", "processes", "device", "plugins"}
 ALL = {"tasks", "weighting", "networks", "data", "objectives", "evaluation", "inference", "visualization", "training"}
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "pictures": {"errors", "png"},
     "phrases": set(),
+    "plugins": {"errors", "files"},
     "png": set(),
     "shipped": {"errors", "files"},
     "options": set(),

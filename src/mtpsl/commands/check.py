@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtpsl.commands.loading import loading
-from mtpsl.commands.parsing import DATA_OPTIONS, add_data_options, make_parser, parse
+from mtpsl.commands.parsing import DATA_OPTIONS, add_data_options, add_trust_option, make_parser, own_layout, parse
 from mtpsl.errors import UserError
 
 
@@ -20,6 +20,7 @@ def check(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("data", type=Path, help="the folder of the data set")
     add_data_options(parser)
+    add_trust_option(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     values = parse(parser, arguments)
 
@@ -27,7 +28,10 @@ def check(arguments: Sequence[str]) -> None:
 
     with loading():
         from mtpsl.data.check import check_dataset
+        from mtpsl.plugins import trust_from_here
 
+    trust_from_here(values.trust_code)
+    values.name = own_layout(values.name)
     report = check_dataset(values.data, **{option: values[option] for option in DATA_OPTIONS})
     if values.json:
         print(json.dumps(report.to_dict(), indent=2))

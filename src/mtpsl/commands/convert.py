@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from mtpsl.commands.loading import loading
-from mtpsl.commands.parsing import DATA_OPTIONS, add_data_options, make_parser, parse
+from mtpsl.commands.parsing import DATA_OPTIONS, add_data_options, add_trust_option, make_parser, own_layout, parse
 from mtpsl.phrases import command
 
 
@@ -27,6 +27,7 @@ def convert(arguments: Sequence[str]) -> None:
         help="packed: one memory-mapped file per split; folder: a PNG or npy file per image and label",
     )
     add_data_options(parser)
+    add_trust_option(parser)
     parser.add_argument("--splits", type=list[str] | None, default=None, help="the splits to convert; by default all")
     parser.add_argument(
         "--size", type=tuple[int, int] | None, default=None, help="height and width to resize to, e.g. 288,384"
@@ -38,7 +39,10 @@ def convert(arguments: Sequence[str]) -> None:
 
     with loading():
         from mtpsl.data.convert import convert_dataset
+        from mtpsl.plugins import trust_from_here
 
+    trust_from_here(values.trust_code)
+    values.name = own_layout(values.name)
     counts = convert_dataset(
         values.source,
         values.out,

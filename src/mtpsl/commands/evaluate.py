@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mtpsl.commands.loading import loading
-from mtpsl.commands.parsing import make_parser, parse
+from mtpsl.commands.parsing import add_trust_option, make_parser, parse
 from mtpsl.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,11 +54,13 @@ def evaluate(arguments: Sequence[str]) -> None:
         default=None,
         help="segmentation, human parts: leave classes that are neither predicted nor labelled out of mIoU, or count 0",
     )
+    add_trust_option(parser)
     values = parse(parser, arguments)
 
     with loading():
         from mtpsl.device import best_device
         from mtpsl.files import check_writable
+        from mtpsl.plugins import trust_from_here
         from mtpsl.training.length import decided
         from mtpsl.training.load import load_run
         from mtpsl.training.score_run import draw_scored, score_run, scoring_data, with_metric_options, write_evaluation
@@ -69,6 +71,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         raise UserError(f"--batch_size should be at least 1, not {values.batch_size}")
     if values.sheets < 0:
         raise UserError(f"--sheets should not be negative: {values.sheets}")
+    trust_from_here(values.trust_code)
     run = load_run(values.run)
     chosen = {name: values[name] for name in ("nms", "tolerance", "absent") if values[name] is not None}
     tasks = with_metric_options(run.tasks, chosen)

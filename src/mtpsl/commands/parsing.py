@@ -24,7 +24,9 @@ def make_parser(command: str, description: str) -> jsonargparse.ArgumentParser:
 
 def add_data_options(parser: jsonargparse.ArgumentParser) -> None:
     """What can be said of a data set on disk that a command reads: `DATA_OPTIONS`."""
-    parser.add_argument("--name", type=str | None, default=None, help="its layout; recognized by itself")
+    parser.add_argument(
+        "--name", type=str | None, default=None, help="its layout, or FILE.py:Class; recognized by itself"
+    )
     parser.add_argument("--description", type=Path | None, default=None, help="its dataset.yaml, if it lies elsewhere")
     parser.add_argument("--tasks", type=list[str] | None, default=None, help="the tasks to read; by default all")
     parser.add_argument(
@@ -33,6 +35,26 @@ def add_data_options(parser: jsonargparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label_cache", type=Path | None, default=None, help="folder for labels computed from .mat files (pascal)"
     )
+
+
+def add_trust_option(parser: jsonargparse.ArgumentParser) -> None:
+    """Whether code that is named where it was not written by this command may be run: `trust_code`."""
+    parser.add_argument(
+        "--trust-code",
+        action="store_true",
+        help="run the files (FILE.py:Class) that the run or the data set names: only what you wrote or have read",
+    )
+
+
+def own_layout(name: str | None) -> str | None:
+    """A layout's name; that of one's own, FILE.py:Class, is loaded, since the user names it here."""
+    from mtpsl.data.layouts import layout_class
+    from mtpsl.plugins import absolute, names_code
+
+    if names_code(name):
+        name = absolute(str(name), Path.cwd())
+        layout_class(name, named=True)
+    return name
 
 
 def parse(parser: jsonargparse.ArgumentParser, arguments: Sequence[str]) -> jsonargparse.Namespace:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtpsl.commands.loading import loading
-from mtpsl.commands.parsing import make_parser, parse
+from mtpsl.commands.parsing import add_trust_option, make_parser, parse
 from mtpsl.phrases import counted, no_pictures
 
 
@@ -38,13 +38,14 @@ def predict(arguments: Sequence[str]) -> None:
         help="cut pictures into overlapping tiles of at most so many pixels a side, each seen at the resolution of the "
         "training: for pictures that show more than those of the training, and to bound memory",
     )
+    add_trust_option(parser)
     values = parse(parser, arguments)
 
     with loading():
         from mtpsl.training.load import load
         from mtpsl.visualization.sheets import draw_sheet
 
-    run = load(values.run)
+    run = load(values.run, trust_code=values.trust_code)
     summary = run.predictor.predict_files(
         values.pictures, values.out, draw=draw_sheet, overwrite=values.overwrite, tile=values.tile
     )

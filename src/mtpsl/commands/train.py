@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mtpsl.commands.loading import loading
 from mtpsl.commands.recipes import find_recipe
 from mtpsl.errors import UserError
+from mtpsl.plugins import CODE, trust_from_here
 
 if TYPE_CHECKING:
     from mtpsl.training.config import RunConfig
@@ -28,7 +29,8 @@ def train(arguments: Sequence[str]) -> None:
     words = list(arguments)
     out, resume = take(words, "--out"), take(words, "--resume")
     quiet = "--quiet" in words
-    words = [word for word in words if word != "--quiet"]
+    trust_from_here("--trust-code" in words)
+    words = [word for word in words if word not in ("--quiet", "--trust-code")]
     recipes = [words.pop(0)] if words and not words[0].startswith("-") else []
     while (file := take(words, "--config")) is not None:
         recipes.append(file)
@@ -36,6 +38,7 @@ def train(arguments: Sequence[str]) -> None:
     with loading():
         from mtpsl.training.config import overlaid, parse_config, read_yaml
         from mtpsl.training.folder import RunFolder
+        from mtpsl.training.own_code import anchored
         from mtpsl.training.without_recipe import without_recipe
 
     if {"-h", "--help", "--help-all"} & set(words):
@@ -46,13 +49,17 @@ def train(arguments: Sequence[str]) -> None:
         if not RunFolder(Path(resume)).config.is_file():
             raise UserError(f"{resume} is not a run folder: it has no config.yaml")
     stored: dict[str, Any] = {}
+    copies = None
     for path in [Path(resume) / "config.yaml"] if resume is not None else map(find_recipe, recipes):
-        stored = overlaid(stored, read_yaml(path))
+        stored = overlaid(stored, anchored(read_yaml(path), path.parent))
+        copies = path.parent / CODE
     if resume is None and not recipes:
         stored, note = without_recipe(read_yaml(find_recipe(USUAL)), words)
         if note is not None and os.environ.get("LOCAL_RANK", "0") == "0":
             print(note, file=sys.stderr)
-    config = from_here(parse_config(words, stored, others=("out", "resume", "quiet")))
+    where = resume or " and ".join(recipes) or "the recipe"
+    others = ("out", "resume", "quiet", "trust-code")
+    config = from_here(parse_config(words, stored, others=others, where=where, copies=copies))
     if resume is not None:
         root = config.data.root
         if root is not None and not Path(root).exists():
@@ -133,6 +140,8 @@ usage: mtpsl train [RECIPE] [--out RUN] [--resume RUN] [--quiet] [options]
                 left: `--data.root DATA`, `--training.epochs 50`, `--training.lr 1e-5` (docs/runs.md lists them)
   --quiet       no progress bar
   --help-all    explain every option, not only the most used ones
+  --trust-code  run the files (FILE.py:Class) that a recipe, a run or a dataset.yaml names; one that this command itself
+                names, as --objective my_file.py:MyObjective, needs none
 
   mtpsl train --data.root DATA --out runs/first
   mtpsl train --objective cross_task --data.root DATA --out runs/cross_task

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from mtpsl.data.augment import Augmentation
-from mtpsl.data.base import LabelledDataset, StoredDataset
+from mtpsl.data.base import LabelledDataset, PictureDataset, StoredDataset
 from mtpsl.data.check import check_dataset
 from mtpsl.data.cityscapes import Cityscapes
 from mtpsl.data.cityscapes_mtan import CityscapesMTAN
@@ -56,6 +56,7 @@ __all__ = [
     "PackedDataset",
     "PartialDataset",
     "PascalContext",
+    "PictureDataset",
     "ScenesDataset",
     "StoredDataset",
     "Taskonomy",

@@ -11,10 +11,13 @@ from typing import Any
 from mtpsl.data.formats import FORMATS
 from mtpsl.data.hash_split import HashSplit, parse_split
 from mtpsl.data.label_format import LabelFormat
+from mtpsl.data.own_format import OwnFormat, own_task
 from mtpsl.data.places import Folders, parse_folders
 from mtpsl.data.tree import sub_folders
 from mtpsl.data.yaml_files import read_yaml
 from mtpsl.errors import UserError
+from mtpsl.plugins import absolute, checked_options, names_code
+from mtpsl.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -97,17 +100,25 @@ def _label_format(path: Path, name: Any, entry: Any) -> LabelFormat:
     if not isinstance(entry, dict):
         raise UserError(f"{path}: {where} should be a mapping such as {{ignore: 255}}, not {entry!r}")
     kind = entry.get("type", name)
+    cls: type[Task] | None = None
+    options: list[str] = []
+    if names_code(kind):
+        cls, kind, options = own_task(absolute(kind, path.parent), path)
     if not isinstance(kind, str) or kind not in FORMATS:
         cure = "" if "type" in entry else f" or have a `type`, one of {_listed(FORMATS)}"
         what = f"`type` {kind!r} of {where}" if "type" in entry else where
         raise UserError(f"{path}: {what} should be one of {_listed(FORMATS)}{cure}")
     known = fields(FORMATS[kind])  # type: ignore[arg-type]
-    _known_keys(path, where, entry, ("type", *(field.name for field in known)))
+    _known_keys(path, where, entry, ("type", *(field.name for field in known), *options))
     for field in known:
         if field.default is MISSING and field.name not in entry:
             raise UserError(f"{path}: {where} needs `{field.name}`")
     try:
-        return FORMATS[kind](**{key: value for key, value in entry.items() if key != "type"})
+        base = FORMATS[kind](**{key: value for key, value in entry.items() if key not in ("type", *options)})
+        if cls is None:
+            return base
+        own = checked_options(cls, {key: value for key, value in entry.items() if key in options})
+        return OwnFormat(base, cls, own)
     except ValueError as error:
         raise UserError(f"{path}: {where}: {error}") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +11,11 @@ from mtpsl.data.base import StoredDataset
 from mtpsl.data.split_names import find_split
 from mtpsl.data.tree import sub_folders
 from mtpsl.errors import UserError
+from mtpsl.plugins import CodeRecord, load_class, loaded_class, names_code, running
 
+#: what a data set of one's own is given by the program
+SUPPLIED = ("root", "split", "size", "tasks")
+DATA_NAME = "data.name"
 #: layouts by the file that describes them: where it lies, nothing else is asked
 DESCRIPTIONS = {"merged.yaml": "merged", "packed.json": "packed", "dataset.yaml": "folder"}
 
@@ -50,7 +54,7 @@ def require_layout(root: str | Path, name: str | None = None) -> str:
     """
     from mtpsl.data import DATASETS
 
-    if name is not None and name not in DATASETS:
+    if name is not None and name not in DATASETS and not names_code(name):
         raise UserError(f"layout {name!r} is unknown: choose one of {', '.join(DATASETS)}")
     if not Path(root).exists():
         raise UserError(f"{root}: there is no such folder: give the folder that holds the data set")
@@ -84,18 +88,33 @@ def own_layout(root: Path) -> str:
 
 def layout_title(name: str) -> str:
     """What a layout is: the first sentence about its data set."""
-    from mtpsl.data import DATASETS
-
-    return inspect.cleandoc(DATASETS[name].__doc__ or "").partition("\n\n")[0].replace("\n", " ").rstrip(".")
+    return inspect.cleandoc(layout_class(name).__doc__ or "").partition("\n\n")[0].replace("\n", " ").rstrip(".")
 
 
 def splits_of(name: str, root: str | Path, description: str | Path | None = None) -> list[str]:
     """The splits of a data set of a known layout; `description` is a dataset.yaml that lies elsewhere."""
-    from mtpsl.data import DATASETS, FolderDataset
+    from mtpsl.data import FolderDataset
 
     if name == "folder":
         return FolderDataset.find_splits(Path(root), description)
-    return cast(type[StoredDataset], DATASETS[name]).find_splits(Path(root))
+    cls = layout_class(name)
+    with running(cls):
+        return cls.find_splits(Path(root))
+
+
+def layout_class(name: str, *, named: bool = False) -> type[StoredDataset]:
+    """The data set of a layout, also of one's own: FILE.py:Class.
+
+    Raises:
+        UserError: there is none of this name, or as `load_class`.
+    """
+    from mtpsl.data import DATASETS
+
+    if not names_code(name):
+        return cast(type[StoredDataset], DATASETS[name])
+    if (cls := loaded_class(name, {})) is not None and not named:
+        return cls
+    return load_class(name, StoredDataset, CodeRecord(DATA_NAME), supplied=SUPPLIED, named=named)  # type: ignore[type-abstract]
 
 
 def open_layout(
@@ -112,11 +131,10 @@ def open_layout(
     Raises:
         UserError: the layout has no such option, or the data set is not as it should be.
     """
-    from mtpsl.data import DATASETS
-
     split = find_split(split, splits_of(name, root, options.get("description"))) or split
-    dataset = DATASETS[name]
+    dataset: Callable[..., StoredDataset] = layout_class(name)
     given = {option: value for option, value in options.items() if value is not None}
     for option in given.keys() - inspect.signature(dataset).parameters.keys():
         raise UserError(f"option {option} does not apply to data set {name}: leave it out")
-    return dataset(root, split, size=size, tasks=tasks, **given)
+    with running(layout_class(name)):
+        return dataset(root, split, size=size, tasks=tasks, **given)

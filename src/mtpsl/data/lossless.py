@@ -13,7 +13,9 @@ from torch import Tensor
 
 from mtpsl.data.formats import FORMATS
 from mtpsl.data.label_format import LabelFormat
+from mtpsl.data.own_format import OwnFormat
 from mtpsl.errors import UserError
+from mtpsl.plugins import class_name
 
 #: kinds of label whose numbers are real
 REAL = ("depth", "normals", "regression")
@@ -29,6 +31,8 @@ def describe(name: str, label_format: LabelFormat) -> dict[str, Any]:
     Raises:
         UserError: such an entry cannot say what the source's format says.
     """
+    if isinstance(label_format, OwnFormat):
+        return {**describe(name, label_format.base), "type": class_name(label_format.cls), **label_format.options}
     kind = label_format.kind
     entry: dict[str, Any] = {} if kind == name else {"type": kind}
     for field in fields(FORMATS[kind]):  # type: ignore[arg-type]

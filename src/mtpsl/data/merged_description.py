@@ -20,6 +20,7 @@ from typing import Any
 from mtpsl.data.yaml_files import read_yaml
 from mtpsl.errors import UserError
 from mtpsl.files import at_home
+from mtpsl.plugins import names_code
 
 KEYS = ("name", "size", "sources")
 SOURCE_KEYS = ("root", "layout", "splits", "tasks", "description", "classes", "label_cache", "share")
@@ -111,6 +112,8 @@ def _source(path: Path, name: Any, entry: Any) -> Source:
     for key, value in texts.items():
         if not isinstance(value, str) and (value is not None or key == "root"):
             raise ValueError(f"`{key}` of {where} should be a text, not {value!r}")
+    if names_code(texts["layout"]):
+        raise ValueError(f"`layout` of {where} cannot be a file's class: convert that set first (mtpsl convert)")
     tasks = entry.get("tasks")
     if tasks is not None and not (isinstance(tasks, list) and tasks and all(isinstance(task, str) for task in tasks)):
         raise ValueError(f"`tasks` of {where} should be a list such as [depth], not {tasks!r}")

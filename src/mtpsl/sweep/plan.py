@@ -9,8 +9,10 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from mtpsl.errors import UserError
+from mtpsl.plugins import names_code
 from mtpsl.sweep.table import Method, Regime, Table, merged
-from mtpsl.training.config import CHOICES, RunConfig, argument_value, expand, option_names, parse_config
+from mtpsl.training.arguments import argument_value, expand
+from mtpsl.training.config import CHOICES, RunConfig, option_names, parse_config
 from mtpsl.training.open_data import open_split
 from mtpsl.training.settings import DataSettings
 
@@ -105,7 +107,12 @@ def _chosen(table: Table, method: Method) -> dict[str, type | None]:
     classes = {}
     for group, (registry, default, _) in CHOICES.items():
         shared, own = (options.get(group, {}).get("name") for options in (table.options, method.options))
-        classes[group] = registry.get(own or shared or default)
+        if names_code(name := own or shared or default):
+            raise UserError(
+                f"{group} {name}: a sweep trains what ships with the package: train code of your own with `mtpsl "
+                "train` and name the runs to `mtpsl compare`"
+            )
+        classes[group] = registry.get(name)
     return classes
 
 

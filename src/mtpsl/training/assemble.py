@@ -21,15 +21,17 @@ from mtpsl.data.sizes import check_sizes
 from mtpsl.data.splits import read_split
 from mtpsl.errors import UserError
 from mtpsl.inference.sizes import TrainingSizes
-from mtpsl.networks import NETWORKS, MultiTaskNetwork
-from mtpsl.objectives import OBJECTIVES, Objective
+from mtpsl.networks import MultiTaskNetwork
+from mtpsl.objectives import Objective
+from mtpsl.plugins import running
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task
 from mtpsl.training.config import RunConfig
 from mtpsl.training.open_data import open_scored, open_split
 from mtpsl.training.optimizer import encoder_of
+from mtpsl.training.own_code import chosen_class
 from mtpsl.training.settings import DataSettings
-from mtpsl.weighting import WEIGHTINGS, GradientWeighting, GradNorm, Weighting, shared_parameters
+from mtpsl.weighting import GradientWeighting, GradNorm, Weighting, shared_parameters
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,9 @@ def build_network(config: RunConfig, tasks: list[Task], *, pretrained: bool = Tr
     if not pretrained and "weights" in options:
         options = {**options, "weights": "none"}
     try:
-        return NETWORKS[config.network]({task.name: task.out_channels for task in tasks}, **options)
+        cls = chosen_class("network", config.network, config.code)
+        with running(cls):
+            return cls({task.name: task.out_channels for task in tasks}, **options)
     except UserError:
         raise
     except ValueError as error:
@@ -158,7 +162,11 @@ def build_network(config: RunConfig, tasks: list[Task], *, pretrained: bool = Tr
 def build_objective(config: RunConfig, tasks: list[Task], network: MultiTaskNetwork) -> Objective:
     """The objective of a run, with fresh weights."""
     try:
-        return OBJECTIVES[config.objective](tasks, network, **config.objective_options)
+        cls = chosen_class("objective", config.objective, config.code)
+        with running(cls):
+            return cls(tasks, network, **config.objective_options)
+    except UserError:
+        raise
     except ValueError as error:
         raise UserError(f"objective {config.objective}: {error}") from error
 
@@ -180,7 +188,9 @@ def build_weighting(config: RunConfig, tasks: list[Task], network: MultiTaskNetw
             "use one of the two"
         )
     try:
-        weighting = WEIGHTINGS[config.weighting]([task.name for task in tasks], **config.weighting_options)
+        cls = chosen_class("weighting", config.weighting, config.code)
+        with running(cls):
+            weighting = cls([task.name for task in tasks], **config.weighting_options)
     except UserError:
         raise
     except ValueError as error:

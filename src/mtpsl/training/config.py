@@ -16,7 +16,10 @@ from mtpsl.errors import UserError
 from mtpsl.files import at_home
 from mtpsl.networks import ALIASES, NETWORKS
 from mtpsl.objectives import OBJECTIVES
+from mtpsl.plugins import CODE, CodeRecord, named_code, names_code, title
+from mtpsl.training.arguments import argument_value, expand, taken
 from mtpsl.training.option_help import short_help
+from mtpsl.training.own_code import KINDS, own_class, own_data
 from mtpsl.training.settings import DataSettings, TrainingSettings, names
 from mtpsl.weighting import WEIGHTINGS
 from mtpsl.wording import parsing_message, unknown_message, unknown_option
@@ -49,12 +52,14 @@ class RunConfig:
     label: str | None = None
     weighting: str = "uniform"
     weighting_options: dict[str, Any] = field(default_factory=dict)
+    code: dict[str, str] = field(default_factory=dict)
+    """The sha256 of the files of one's own that it names, by path."""
 
     @property
     def method(self) -> str:
         """What the run is called in tables: its label, by default the objective's and the weighting's name."""
-        weighting = "" if self.weighting == "uniform" else f" + {self.weighting}"
-        return self.label or self.objective + weighting
+        weighting = "" if self.weighting == "uniform" else f" + {title(self.weighting)}"
+        return self.label or title(self.objective) + weighting
 
     def single(self, task: str, tasks: Sequence[str]) -> RunConfig:
         """The same for one of several tasks, with the weights of that one only.
@@ -82,16 +87,24 @@ class RunConfig:
         return {
             "label": self.label,
             "tasks": self.tasks,
-            "data": {name: plain(getattr(self.data, name)) for name in names(DataSettings)},
+            "data": {name: plain(getattr(self.data, name)) for name in names(DataSettings)}
+            | ({"options": plain(self.data.options)} if self.data.options else {}),
             "network": {"name": self.network, **{k: plain(v) for k, v in self.network_options.items()}},
             "objective": {"name": self.objective, **{k: plain(v) for k, v in self.objective_options.items()}},
             "weighting": {"name": self.weighting, **{k: plain(v) for k, v in self.weighting_options.items()}},
             "training": training,
+            **({CODE: dict(self.code)} if self.code else {}),
         }
 
 
 def parse_config(
-    arguments: Sequence[str], stored: Mapping[str, Any], *, prog: str = "mtpsl train", others: Sequence[str] = ()
+    arguments: Sequence[str],
+    stored: Mapping[str, Any],
+    *,
+    prog: str = "mtpsl train",
+    others: Sequence[str] = (),
+    where: str = "the recipe",
+    copies: Path | None = None,
 ) -> RunConfig:
     """A configuration from a YAML file's content, overridden by `--group.option value` arguments.
 
@@ -100,30 +113,42 @@ def parse_config(
         stored: the YAML file's content.
         prog: the command that errors name.
         others: options that this command has beside them, for errors to suggest.
+        where: what the YAML file's content is called where it names code that is not trusted.
+        copies: the folder with copies of the code that it names.
 
     Raises:
-        UserError: an option or name is unknown or has a value of another type.
+        UserError: an option or name is unknown or has a value of another type; or as `mtpsl.plugins.load_class`.
     """
-    arguments = [expand(argument) for argument in arguments]
+    arguments, own = taken([expand(argument) for argument in arguments])
     base = {key: dict(value) if isinstance(value, Mapping) else value for key, value in stored.items()}
-    chosen = {}
+    record = CodeRecord(where, base.pop(CODE, None) or {}, copies)
+    mine = CodeRecord("the command line")
+    named = own.get("data") or argument_value(arguments, "--data.name")
+    base["data"], data_class = own_data(
+        base.get("data") or {}, named, mine if "data" in own else record, named="data" in own
+    )
+    chosen, classes = {}, {}
     for group, (registry, default, _) in CHOICES.items():
         options = base.get(group)
         options = {"name": options} if isinstance(options, str) else dict(options or {})
-        name = argument_value(arguments, f"--{group}.name") or options.get("name", default)
+        name = own.get(group) or argument_value(arguments, f"--{group}.name") or options.get("name", default)
         name = ALIASES.get(name, name)
-        if name not in registry:
-            raise UserError(f"{group} {name!r} is unknown: choose one of {', '.join(registry)}")
+        if names_code(name):
+            classes[group] = own_class(group, name, mine if group in own else record, named=group in own)
+        elif name not in registry:
+            raise UserError(f"{group} {name!r} is unknown: choose one of {', '.join(registry)}, or FILE.py:Class")
+        else:
+            classes[group] = registry[name]
         before = options.get("name", name)
         if ALIASES.get(before, before) != name:  # another choice than the file's: its options do not apply
-            known = option_names(registry[name], group)
+            known = option_names(classes[group], group)
             options = {key: value for key, value in options.items() if key in known}
         base[group] = {**options, "name": name}
         chosen[group] = name
-    parser = make_parser(chosen, prog)
+    parser = make_parser(chosen, prog, classes, data_class)
     if {"-h", "--help"} & {*arguments}:
-        explained = [group for group in CHOICES if argument_value(arguments, f"--{group}.name") is not None]
-        print(short_help(parser, explained), end="")
+        explained = [group for group in CHOICES if own.get(group) or argument_value(arguments, f"--{group}.name")]
+        print(short_help(parser, [*explained, *(["data.options"] if data_class else [])]), end="")
         raise SystemExit(0)
     arguments = with_brackets(parser, ["--help" if word == "--help-all" else word for word in arguments])
     try:
@@ -132,6 +157,8 @@ def parse_config(
         for group, name in PATHS:
             if isinstance(path := groups[group].get(name), str):
                 groups[group][name] = at_home(path)
+        if "options" in groups["data"]:
+            groups["data"]["options"] = dict(vars(groups["data"]["options"]))
         data, training = DataSettings(**groups["data"]), TrainingSettings(**groups["training"])
     except (jsonargparse.ArgumentError, ValueError, TypeError) as error:
         if option := unknown_option(error):
@@ -152,6 +179,7 @@ def parse_config(
         values.label,
         chosen["weighting"],
         groups["weighting"],
+        {**record.hashes, **named_code([*classes.values(), *filter(None, [data_class])])},
     )
 
 
@@ -171,6 +199,8 @@ def overlaid(stored: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
             continue
         name = str(value.get("name"))
         name = ALIASES.get(name, name)
+        if key in CHOICES and names_code(name) and before.get("name") != name:
+            before = {}
         if key in CHOICES and name in CHOICES[key][0]:
             known = {"name", *option_names(CHOICES[key][0][name], key)}
             before = {name: x for name, x in before.items() if name in known}
@@ -178,8 +208,10 @@ def overlaid(stored: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
     return result
 
 
-def make_parser(chosen: Mapping[str, str], prog: str) -> jsonargparse.ArgumentParser:
-    """The parser for one choice of network, objective and weighting."""
+def make_parser(
+    chosen: Mapping[str, str], prog: str, classes: Mapping[str, type], data_class: type | None = None
+) -> jsonargparse.ArgumentParser:
+    """The parser for one choice of network, objective and weighting, with the classes that they stand for."""
     parser = jsonargparse.ArgumentParser(
         prog=prog,
         exit_on_error=False,
@@ -195,15 +227,17 @@ def make_parser(chosen: Mapping[str, str], prog: str) -> jsonargparse.ArgumentPa
         "--label", type=str | None, default=None, help="what tables call this run; by default its objective"
     )
     parser.add_argument("--tasks", type=list[str] | None, default=None, help="tasks to train; by default all")
-    parser.add_class_arguments(DataSettings, "data")
+    parser.add_class_arguments(DataSettings, "data", skip={"options"})
+    if data_class is not None:
+        parser.add_class_arguments(data_class, "data.options", skip=set(KINDS["data"][1]))
     for group, (registry, _, supplied) in CHOICES.items():
         parser.add_argument(
             f"--{group}.name",
             default=chosen[group],
-            choices=[*registry, *(ALIASES if group == "network" else ())],
-            help=f"also --{group} NAME",
+            choices=[*dict.fromkeys([*registry, *(ALIASES if group == "network" else ()), chosen[group]])],
+            help=f"also --{group} NAME, or code of your own: --{group} FILE.py:Class",
         )
-        parser.add_class_arguments(registry[chosen[group]], group, skip=supplied)
+        parser.add_class_arguments(classes[group], group, skip=supplied)
     parser.add_class_arguments(TrainingSettings, "training")
     return parser
 
@@ -226,7 +260,7 @@ def of_another_choice(option: str, chosen: Mapping[str, str]) -> str | None:
 
 def read_config(path: Path) -> RunConfig:
     """The configuration in a run folder."""
-    return parse_config([], read_yaml(path))
+    return parse_config([], read_yaml(path), where=str(path), copies=path.parent / CODE)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -240,25 +274,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: should hold options as `group: {{option: value}}`, not {type(content).__name__}")
     return content
-
-
-def expand(argument: str) -> str:
-    """`--objective` is short for `--objective.name`, likewise `--network` and `--weighting`."""
-    for group in CHOICES:
-        if argument == f"--{group}" or argument.startswith(f"--{group}="):
-            return argument.replace(f"--{group}", f"--{group}.name", 1)
-    return argument
-
-
-def argument_value(arguments: Sequence[str], option: str) -> str | None:
-    """The last value of an option among unparsed arguments."""
-    value = None
-    for index, argument in enumerate(arguments):
-        if argument == option and index + 1 < len(arguments):
-            value = arguments[index + 1]
-        elif argument.startswith(f"{option}="):
-            value = argument.split("=", 1)[1]
-    return value
 
 
 def plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mtpsl.errors import UserError
+from mtpsl.plugins import CODE
 from mtpsl.training.assemble import RunData
 from mtpsl.training.config import RunConfig, by_name
 from mtpsl.training.length import decided
@@ -77,6 +78,7 @@ def changed_options(path: Path, config: RunConfig, checkpoint: Mapping[str, Any]
     before, now = by_name(checkpoint.get(KEY, {}).get("config", {})), by_name(config.to_dict())
     epoch, epochs = int(checkpoint["epoch"]) + 1, decided(config.training.epochs)
     changed = {name: (old, now.get(name)) for name, old in before.items() if old != now.get(name)}
+    changed = {name: values for name, values in changed.items() if not name.startswith(f"{CODE}.")}  # check_same_code
     for name, (old, new) in changed.items():
         if name in AT_ANY_TIME or name in FOR_LATER_EPOCHS:
             continue
@@ -109,6 +111,20 @@ def check_same_data(path: Path, data: RunData, checkpoint: Mapping[str, Any]) ->
             f"{path}: the images or their labels are not those that it was trained on so far: give the folder that has "
             f"them with --data.root, or train a new run on these (--training.start_from {path})"
         )
+
+
+def check_same_code(path: Path, code: Mapping[str, str], checkpoint: Mapping[str, Any]) -> None:
+    """Refuse to continue with files of one's own that were changed; `code` has the hashes of those that are used.
+
+    Raises:
+        UserError: one has another content than so far.
+    """
+    for file, digest in checkpoint.get(KEY, {}).get("config", {}).get(CODE, {}).items():
+        if code.get(file, digest) != digest:
+            raise UserError(
+                f"{path}: {file} was changed since the run was trained with it: put its copy in {path / CODE} back in "
+                f"its place, or train a new run (--training.start_from {path})"
+            )
 
 
 def fingerprint(data: RunData) -> str:

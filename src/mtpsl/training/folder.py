@@ -22,9 +22,10 @@ from mtpsl.evaluation.evaluate import Scores, to_json
 from mtpsl.files import write_text
 from mtpsl.inference.sizes import TrainingSizes
 from mtpsl.phrases import resuming
+from mtpsl.plugins import CODE, CodeRecord, copy_code, names_code, title
 from mtpsl.structures import Score
 from mtpsl.tasks import Task, describe_task, make_task
-from mtpsl.training.config import RunConfig, read_config
+from mtpsl.training.config import RunConfig, read_config, read_yaml
 from mtpsl.training.length import decided
 
 
@@ -72,6 +73,7 @@ class RunFolder:
         """Write the same into a folder that may exist: of a run without a checkpoint, which begins anew."""
         try:
             write_text(self.tasks, json.dumps([describe_task(task) for task in tasks], indent=2) + "\n")
+            copy_code(config.code, self.path / CODE)
             write_text(self.path / "environment.json", json.dumps(environment(config), indent=2) + "\n")
             write_text(
                 self.config, yaml.safe_dump(config.to_dict(), sort_keys=False)
@@ -134,7 +136,13 @@ class RunFolder:
     def read_tasks(self) -> list[Task]:
         """The tasks of an existing run."""
         try:
-            return [make_task(description) for description in json.loads(self.tasks.read_text(encoding="utf-8"))]
+            described = json.loads(self.tasks.read_text(encoding="utf-8"))
+            own = any(names_code(one["type"]) for one in described)
+            hashes = read_yaml(self.config).get(CODE, {}) if own else {}
+            record = CodeRecord(str(self.tasks), hashes, self.path / CODE)
+            return [make_task(description, record) for description in described]
+        except UserError:
+            raise
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(f"{self.tasks}: cannot be read as the tasks of a run ({error})") from error
 
@@ -220,14 +228,14 @@ class RunFolder:
             commit = ""
         run = {
             "label": config.method,
-            "objective": config.objective,
-            "weighting": config.weighting,
+            "objective": title(config.objective),
+            "weighting": title(config.weighting),
             "regime": config.data.regime_name,
             "seed": config.training.seed,
             "data": config.data.table_name(data),
             "root": root,
             "tasks": [task.name for task in tasks],
-            "network": config.network_options.get("encoder", config.network),
+            "network": config.network_options.get("encoder", title(config.network)),
             "epochs": config.training.epochs,
             "image_size": list(size),
             "complete": epoch >= decided(config.training.epochs),

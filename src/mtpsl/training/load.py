@@ -18,6 +18,7 @@ from mtpsl.errors import UserError
 from mtpsl.inference import ImageLike, Prediction, Predictor, TrainingSizes, find_pictures
 from mtpsl.networks import MultiTaskNetwork
 from mtpsl.objectives import Objective
+from mtpsl.plugins import title, trusting
 from mtpsl.tasks import Task
 from mtpsl.training.assemble import build_network, build_objective
 from mtpsl.training.config import RunConfig
@@ -45,7 +46,7 @@ class TrainedRun:
 
     def __repr__(self) -> str:
         names = ", ".join(task.name for task in self.tasks)
-        return f"TrainedRun({str(self.folder.path)!r}: {names} by {self.config.network}, epoch {self.epoch})"
+        return f"TrainedRun({str(self.folder.path)!r}: {names} by {title(self.config.network)}, epoch {self.epoch})"
 
     @property
     def predictor(self) -> Predictor:
@@ -104,17 +105,21 @@ class TrainedRun:
         return objective.eval()
 
 
-def load(run: str | Path, *, device: torch.device | str | None = None) -> TrainedRun:
+def load(run: str | Path, *, device: torch.device | str | None = None, trust_code: bool = False) -> TrainedRun:
     """A trained run, ready to predict.
 
     Args:
         run: its folder.
         device: where to compute; by default the first GPU, or the CPU.
+        trust_code: run the files of one's own (FILE.py:Class) that it was made with: only for a run of yours, or after
+            reading them.
 
     Raises:
-        UserError: not a run folder, no checkpoint, or one that does not fit the configuration.
+        UserError: not a run folder, no checkpoint, or one that does not fit the configuration; it names files that
+            are not trusted, or are not what they were.
     """
-    loaded = load_run(Path(run))
+    with trusting(trust_code):
+        loaded = load_run(Path(run))
     loaded.network.to(best_device() if device is None else device)
     return loaded
 
@@ -149,7 +154,7 @@ def load_weights(
     """
     heads = {key.split(".")[2]: None for key in checkpoint["state_dict"] if key.startswith("network.heads.")}
     names = [task.name for task in tasks]
-    if list(heads) != names:
+    if heads and list(heads) != names:  # a network of one's own may call its heads otherwise
         raise UserError(
             f"{folder.checkpoint} predicts {', '.join(heads)}, but the run {', '.join(names)}: give it the tasks of "
             f"{folder.config}"

@@ -7,10 +7,10 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from mtpsl.data.loading import BatchLoader, make_loader
-from mtpsl.objectives import OBJECTIVES
 from mtpsl.training.assemble import RunData
 from mtpsl.training.config import RunConfig
 from mtpsl.training.length import decided
+from mtpsl.training.own_code import chosen_class
 
 
 class Loaders(lightning.LightningDataModule):
@@ -25,7 +25,8 @@ class Loaders(lightning.LightningDataModule):
     @property
     def labelled(self) -> Bool[Tensor, " n"] | None:
         """Which training images have a label; None where the objective learns from those without, too."""
-        return None if OBJECTIVES[self.config.objective].learns_unlabelled else self.data.train.mask.any(1)
+        objective = chosen_class("objective", self.config.objective, self.config.code)
+        return None if objective.learns_unlabelled else self.data.train.mask.any(1)
 
     @property
     def varies(self) -> bool:

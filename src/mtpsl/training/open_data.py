@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from mtpsl.data import DATASETS
 from mtpsl.data.base import LabelledDataset
-from mtpsl.data.layouts import open_layout, recognize, splits_of
+from mtpsl.data.layouts import layout_class, open_layout, recognize, splits_of
 from mtpsl.data.merged import MergedDataset
 from mtpsl.data.own_size import OwnSizeLabels
 from mtpsl.data.scenes import ALL_TASKS, ScenesDataset
@@ -42,7 +42,9 @@ def open_split(
         name = "folder" if settings.description else recognize(settings.root) or "folder"
     elif name not in ("folder", "merged") and recognize(settings.root) == "packed":
         name = "packed"
-    own = {option: getattr(settings, option) for option in ("description", "label_cache")}
+    own: dict[str, Any] = {option: getattr(settings, option) for option in ("description", "label_cache")}
+    if name == settings.name and settings.options:
+        own |= settings.options
     if name == "packed" and settings.name not in ("auto", "packed"):  # they are meant for the source
         own = {}
     classes = settings.classes
@@ -56,7 +58,7 @@ def open_split(
         cure = f": name the one that is meant with {options[split]}" if split in options else ""
         raise UserError(f"{settings.root}: there is no split {split!r}: there are {', '.join(known)}{cure}")
     if edges is not None:
-        if "edges" not in inspect.signature(DATASETS[name]).parameters:
+        if "edges" not in inspect.signature(layout_class(name)).parameters:
             raise UserError(f"data.score_edges {edges}: {settings.root} ({name}) has edges of one kind: leave it out")
         own["edges"] = edges
     dataset = open_layout(name, settings.root, split, size=settings.size, tasks=tasks, **own)

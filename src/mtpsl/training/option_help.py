@@ -39,7 +39,8 @@ def short_help(parser: argparse.ArgumentParser, explained: Collection[str] = ())
             groups.setdefault(group, []).append(name)
     lines = ["most used:", *_explained(options[name] for name in MOST_USED if name in options)]
     for group in explained:
-        lines += ["", f"of --{group} {options[f'{group}.name'].default}:"]
+        chosen = f" {options[f'{group}.name'].default}" if f"{group}.name" in options else ""
+        lines += ["", f"of --{group}{chosen}:"]
         lines += _explained(options[name] for name in groups.pop(group, []))
     lines += ["", "others (--training.warmup, ...), which --help-all explains:"]
     for group, names in groups.items():

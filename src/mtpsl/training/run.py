@@ -18,6 +18,7 @@ from mtpsl.evaluation.evaluate import Scores
 from mtpsl.phrases import command, resuming
 from mtpsl.tasks import Task
 from mtpsl.training.assemble import (
+    RunData,
     build_augmentation,
     build_network,
     build_objective,
@@ -29,7 +30,7 @@ from mtpsl.training.assemble import (
 from mtpsl.training.callbacks import History, LastCheckpoint
 from mtpsl.training.class_balance import with_class_weights
 from mtpsl.training.config import RunConfig
-from mtpsl.training.continued import changed_options, check_same_data, record, written
+from mtpsl.training.continued import changed_options, check_same_code, check_same_data, record, written
 from mtpsl.training.expected_time import ExpectedTime
 from mtpsl.training.folder import RunFolder
 from mtpsl.training.length import decisions, with_length
@@ -37,6 +38,7 @@ from mtpsl.training.load import load_run, load_weights
 from mtpsl.training.loaders import Loaders
 from mtpsl.training.memory import keep_freed_memory
 from mtpsl.training.module import TrainingModule
+from mtpsl.training.own_code import code_of
 from mtpsl.training.pictures import draw_pictures
 from mtpsl.training.precision import with_precision
 from mtpsl.training.preload import fill_caches
@@ -70,6 +72,9 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     stored = folder.load_checkpoint() if checkpoint else {}
     changed = changed_options(out, config, stored) if checkpoint else {}
     data = run_data(config)
+    config = with_code(config, data)
+    if checkpoint:
+        check_same_code(out, config.code, stored)
     if main:
         for note in data.notes:
             Console(stderr=True).print(f"[yellow]note[/] {escape(note)}", soft_wrap=True, highlight=False)
@@ -145,6 +150,13 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
         loader = Loaders(config, shown).validation_loader(0, 1)
         draw_pictures(network, objective, data.tasks, loader, folder.path / "pictures", config.training.sheets)
     return module.scores or folder.read_scores()
+
+
+def with_code(config: RunConfig, data: RunData) -> RunConfig:
+    """The same with the hashes of just those files of one's own that the run uses."""
+    names = {"network": config.network, "objective": config.objective, "weighting": config.weighting}
+    source = data.train.dataset
+    return dataclasses.replace(config, code=code_of(names, config.code, source.tasks.values(), type(source)))
 
 
 def in_order(tasks: list[Task], folder: RunFolder) -> list[Task]:

@@ -19,7 +19,7 @@ from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Evaluator, Scores, evaluate, finite_or_none, to_json
 from mtpsl.evaluation.interrupted import InterruptedEvaluation
 from mtpsl.files import write_text
-from mtpsl.tasks import Task, describe_task, make_task
+from mtpsl.tasks import Task, describe_task
 from mtpsl.training.assemble import image_size
 from mtpsl.training.load import TrainedRun
 from mtpsl.training.open_data import check_same_tasks, open_scored
@@ -177,9 +177,15 @@ def with_metric_options(tasks: list[Task], chosen: Mapping[str, object]) -> list
         if not any(name in one for one in described):
             raise UserError(f"--{name}: none of the run's tasks ({', '.join(task.name for task in tasks)}) has it")
     try:
-        changed = [make_task({k: chosen.get(k, value) for k, value in one.items()}) for one in described]
+        changed = [remade(task, chosen) for task in tasks]
         for task in changed:
             task.metric()  # which checks what only it uses
     except ValueError as error:
         raise UserError(f"{' '.join(f'--{name}' for name in chosen)}: {error}") from error
     return changed
+
+
+def remade(task: Task, chosen: Mapping[str, object]) -> Task:
+    """A task with other options where it has them; of one's own, too, whose file need not be there any more."""
+    options: dict[str, Any] = {key: chosen.get(key, value) for key, value in task.options().items()}
+    return type(task)(task.name, **options)

@@ -7,9 +7,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from mtpsl.options import check_at_least_one, check_not_negative, check_positive
+from mtpsl.plugins import names_code
+
+LAYOUTS = (
+    "auto",
+    "folder",
+    "packed",
+    "merged",
+    "cityscapes_mtan",
+    "cityscapes",
+    "nyuv2",
+    "nyuv2_raw",
+    "nyud",
+    "pascal",
+    "taskonomy",
+    "scenes",
+)
+"""What `data.name` may be, beside code of one's own."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +38,7 @@ class DataSettings:
             `packed` (written by `mtpsl convert`), `merged` (several data sets that a merged.yaml lists), `scenes`
             (rendered rooms, built in), or a published set as people have it on disk: `nyuv2` (MTAN's arrays),
             `nyuv2_raw` (.mat), `nyud`, `cityscapes_mtan` (MTAN's arrays), `cityscapes` (official), `pascal`,
-            `taskonomy`: docs/datasets.md.
+            `taskonomy`: docs/datasets.md. Or a data set of your own, `FILE.py:Class`.
         root: the folder of a data set on disk.
         description: its dataset.yaml; by default the one in `root` (`folder` only).
         classes: number of segmentation classes, for layouts that offer several.
@@ -57,22 +74,10 @@ class DataSettings:
         workers: processes that read images; 0 reads in the training process.
         cache: keep decoded images in memory, up to a third of what is free (shared by `training.devices` processes); a
             line says how many do not fit and are read in every epoch.
+        options: what the constructor of a data set of your own (`name` FILE.py:Class) is given beside the above.
     """
 
-    name: Literal[
-        "auto",
-        "folder",
-        "packed",
-        "merged",
-        "cityscapes_mtan",
-        "cityscapes",
-        "nyuv2",
-        "nyuv2_raw",
-        "nyud",
-        "pascal",
-        "taskonomy",
-        "scenes",
-    ] = "auto"
+    name: str = "auto"
     root: str | None = None
     description: str | None = None
     classes: int | None = None
@@ -95,8 +100,12 @@ class DataSettings:
     scenes_val: int = 60
     workers: int = 0
     cache: bool = True
+    options: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.name not in LAYOUTS and not names_code(self.name):
+            *most, last = LAYOUTS
+            raise ValueError(f"--data.name should be {', '.join(most)} or {last}, or FILE.py:Class, not {self.name}")
         for regime, option, example in (
             ("ratio", "ratio", "1,9"),
             ("semi", "share", "0.333"),
@@ -282,5 +291,5 @@ def check_seed(name: str, seed: int) -> None:
 
 
 def names(settings: type) -> list[str]:
-    """The option names of a settings class."""
-    return [field.name for field in fields(settings)]
+    """The option names of a settings class; a data set of one's own has its `options` beside them."""
+    return [field.name for field in fields(settings) if field.name != "options"]
