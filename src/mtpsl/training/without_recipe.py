@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtpsl.networks import ALIASES, NETWORKS
-from mtpsl.training.config import argument_value, expand, option_names
+from mtpsl.training.arguments import argument_value, expand
+from mtpsl.training.config import option_names
 
 OLD_NETWORK = "segnet"
 """The network that options without a network's name belonged to before there was a recipe for own data."""
