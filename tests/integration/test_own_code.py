@@ -19,7 +19,17 @@ from mtpsl.cli import main
 from mtpsl.plugins.modules import IMPORTED, VARIABLE, known
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-SMALL = ["--training.epochs", "1", "--training.batch_size", "2", "--training.sheets", "1", "--quiet"]
+SMALL = [
+    "--training.epochs",
+    "1",
+    "--training.batch_size",
+    "2",
+    "--training.precision",
+    "32",
+    "--training.sheets",
+    "1",
+    "--quiet",
+]
 NETWORK = ["--network", "segnet", "--network.width", "0.125"]
 OBJECTIVE = ["--objective", "supervised"]
 
