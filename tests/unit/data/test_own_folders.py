@@ -15,6 +15,8 @@ from mtpsl.data.check import check_dataset
 from mtpsl.data.convert import convert_dataset
 from mtpsl.data.hash_split import HashSplit
 from mtpsl.errors import UserError
+from mtpsl.training.assemble import run_data
+from mtpsl.training.config import parse_config
 
 
 def write(root: Path, names: list[str], **entries: Any) -> Path:
@@ -126,3 +128,16 @@ def test_wrong_entries_are_named(tmp_path: Path, entries: dict[str, Any], messag
     root = write(tmp_path, ["images/a.png"], **entries)
     with pytest.raises(UserError, match=message):
         FolderDataset(root, "train")
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_training_follows_the_description(tmp_path: Path, elsewhere: bool) -> None:
+    names = [f"{kind}/{place}.png" for kind in ("images", "masks") for place in range(9)]
+    entries = {"folders": {"image": "images", "segmentation": "masks"}, "split": {"by": "hash", "val": 0.4}}
+    root = write(tmp_path / "set", names, **entries)
+    words = ["--data.root", str(root)]
+    if elsewhere:
+        words += ["--data.description", str((root / "dataset.yaml").rename(tmp_path / "described.yaml"))]
+    data = run_data(parse_config(words, {}))
+    assert len(data.train) + len(data.validation) == 9
+    assert len(data.validation) > 0
