@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mtpsl.call import train
     from mtpsl.data.augment import Augmentation
     from mtpsl.data.splits import describe_split
     from mtpsl.errors import UserError
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     )
 
 MODULES = {
+    "mtpsl.call": ("train",),
     "mtpsl.data.augment": ("Augmentation",),
     "mtpsl.data.splits": ("describe_split",),
     "mtpsl.errors": ("UserError",),
@@ -142,6 +144,7 @@ __all__ = [
     "load",
     "load_run",
     "shared_parameters",
+    "train",
 ]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtpsl.commands.loading import loading
-from mtpsl.commands.train import from_here, take
+from mtpsl.commands.train import take
 from mtpsl.errors import UserError
 from mtpsl.shipped import find, headline, shipped
 
@@ -59,6 +59,7 @@ def sweep(arguments: Sequence[str]) -> None:
         from mtpsl.sweep.progress import SweepDisplay
         from mtpsl.sweep.result import make_layout, prepare_folder
         from mtpsl.sweep.table import read_table
+        from mtpsl.training.from_here import from_here
 
     table = read_table(name)
     out = Path(own["out"] or f"runs/{table.path.stem}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from mtpsl.errors import UserError
 from mtpsl.plugins import CODE, trust_from_here
 
 if TYPE_CHECKING:
-    from mtpsl.training.config import RunConfig
+    pass
 
 USUAL = "own_data"
 """The recipe of runs without one."""
@@ -38,6 +37,7 @@ def train(arguments: Sequence[str]) -> None:
     with loading():
         from mtpsl.training.config import overlaid, parse_config, read_yaml
         from mtpsl.training.folder import RunFolder
+        from mtpsl.training.from_here import from_here
         from mtpsl.training.own_code import anchored
         from mtpsl.training.without_recipe import without_recipe
 
@@ -89,19 +89,6 @@ def train(arguments: Sequence[str]) -> None:
     if finished:
         print(f"{resume}: was trained to its last epoch already")
     report(scores, folder)
-
-
-def from_here(config: RunConfig) -> RunConfig:
-    """The same with absolute paths, so that the run can be continued from any folder."""
-    given = {name: getattr(config.data, name) for name in ("root", "description", "labels", "label_cache")}
-    absolute: dict[str, Any] = {name: str(Path(path).resolve()) for name, path in given.items() if path is not None}
-    training, options = config.training, dict(config.network_options)
-    if training.start_from is not None:
-        training = dataclasses.replace(training, start_from=str(Path(training.start_from).resolve()))
-    if options.get("weights", "none") not in ("none", "hub", "package"):
-        options["weights"] = str(Path(options["weights"]).resolve())
-    data = dataclasses.replace(config.data, **absolute)
-    return dataclasses.replace(config, data=data, training=training, network_options=options)
 
 
 def report(scores: dict[str, Any], folder: Path) -> None:

@@ -10,6 +10,19 @@ from mtpsl.files import at_home
 NAME = re.compile(r"(?P<file>.*\.py):(?P<cls>[A-Za-z_]\w*)")
 
 
+OBJECT = "object:"
+"""Begins the name of what a run was given as an object in Python, which its folder does not hold."""
+
+
+def is_object(name: object) -> bool:
+    """Whether a name is that of an object.
+
+    >>> is_object("object:MyNetwork"), is_object("segnet")
+    (True, False)
+    """
+    return isinstance(name, str) and name.startswith(OBJECT)
+
+
 def names_code(name: object) -> bool:
     """Whether a name is that of a class in a file.
 
@@ -31,10 +44,10 @@ def file_of(name: str) -> Path:
 def title(name: str) -> str:
     """What tables call it: the class alone; any other name stays.
 
-    >>> title("code/my_file.py:MyObjective"), title("cross_task")
-    ('MyObjective', 'cross_task')
+    >>> title("code/my_file.py:MyObjective"), title("object:MyNetwork"), title("cross_task")
+    ('MyObjective', 'MyNetwork', 'cross_task')
     """
-    return parts(name)[1] if names_code(name) else name
+    return parts(name)[1] if names_code(name) else name.removeprefix(OBJECT)
 
 
 def absolute(name: str, folder: Path) -> str:

@@ -8,7 +8,7 @@ from functools import reduce
 
 import torch
 from jaxtyping import Bool, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtpsl.data.augment import Augmentation
 from mtpsl.data.base import LabelledDataset
@@ -27,6 +27,7 @@ from mtpsl.plugins import running
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task
 from mtpsl.training.config import RunConfig
+from mtpsl.training.objects import made_objective, made_weighting
 from mtpsl.training.open_data import open_scored, open_split
 from mtpsl.training.optimizer import encoder_of
 from mtpsl.training.own_code import chosen_class
@@ -51,8 +52,8 @@ class RunData:
     images: int = 0
 
 
-def run_data(config: RunConfig) -> RunData:
-    """Training and validation images of a run, checked.
+def run_data(config: RunConfig, datasets: tuple[LabelledDataset, LabelledDataset] | None = None) -> RunData:
+    """Training and validation images of a run, checked: those of the given data sets, or of what its settings name.
 
     The label regime chooses among all tasks of the data set (`data.tasks`), so that runs for one, some or all of them
     see the same labels; what remains is restricted to the run's tasks and, unless `data.epoch_images` is `all`, to
@@ -64,7 +65,7 @@ def run_data(config: RunConfig) -> RunData:
     """
     settings = config.data
     label_seed = config.training.seed if settings.label_seed is None else settings.label_seed
-    source = open_split(settings, settings.train_split, settings.tasks)
+    source = datasets[0] if datasets else open_split(settings, settings.train_split, settings.tasks)
     names = config.tasks or list(source.tasks)
     for name in names:
         if name not in source.tasks:
@@ -106,8 +107,12 @@ def run_data(config: RunConfig) -> RunData:
     used = chosen if settings.epoch_images == "all" else rows.nonzero()[:, 0]
     room = third_of_free_memory(config.training.devices)
     train = PartialDataset(source, mask, cache=settings.cache, room=room).subset(used.tolist())
-    held_out = open_scored(settings, settings.val_split, names)
-    validation = PartialDataset(held_out, held_out.available, cache=settings.cache, room=room)
+    held_out = datasets[1] if datasets else open_scored(settings, settings.val_split, names)
+    for name in names:
+        if name not in held_out.tasks:
+            raise UserError(f"task {name!r} is not in the validation data: it has {', '.join(held_out.tasks)}")
+    scored = held_out.available & torch.tensor([name in names for name in held_out.tasks])
+    validation = PartialDataset(held_out, scored, cache=settings.cache, room=room)
     check_sizes(train, validation)
     tasks = [source.tasks[name] for name in source.tasks if name in names]
     images = of_all if config.objective == "stl" else len(train)
@@ -159,9 +164,16 @@ def build_network(config: RunConfig, tasks: list[Task], *, pretrained: bool = Tr
         raise UserError(f"network {config.network}: {error}") from error
 
 
-def build_objective(config: RunConfig, tasks: list[Task], network: MultiTaskNetwork) -> Objective:
-    """The objective of a run, with fresh weights."""
+def build_objective(
+    config: RunConfig,
+    tasks: list[Task],
+    network: nn.Module,
+    given: Objective | type[Objective] | None = None,
+) -> Objective:
+    """The objective of a run, with fresh weights; or the given one."""
     try:
+        if given is not None:
+            return made_objective(given, tasks, network)
         cls = chosen_class("objective", config.objective, config.code)
         with running(cls):
             return cls(tasks, network, **config.objective_options)
@@ -171,8 +183,13 @@ def build_objective(config: RunConfig, tasks: list[Task], network: MultiTaskNetw
         raise UserError(f"objective {config.objective}: {error}") from error
 
 
-def build_weighting(config: RunConfig, tasks: list[Task], network: MultiTaskNetwork) -> Weighting:
-    """The weighting of a run, in its initial state.
+def build_weighting(
+    config: RunConfig,
+    tasks: list[Task],
+    network: nn.Module,
+    given: Weighting | type[Weighting] | None = None,
+) -> Weighting:
+    """The weighting of a run, in its initial state; or the given one.
 
     Raises:
         UserError: its options make no sense, or the network trains no parameter that it could weigh.
@@ -188,9 +205,12 @@ def build_weighting(config: RunConfig, tasks: list[Task], network: MultiTaskNetw
             "use one of the two"
         )
     try:
-        cls = chosen_class("weighting", config.weighting, config.code)
-        with running(cls):
-            weighting = cls([task.name for task in tasks], **config.weighting_options)
+        if given is not None:
+            weighting = made_weighting(given, tasks)
+        else:
+            cls = chosen_class("weighting", config.weighting, config.code)
+            with running(cls):
+                weighting = cls([task.name for task in tasks], **config.weighting_options)
     except UserError:
         raise
     except ValueError as error:

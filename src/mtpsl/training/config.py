@@ -16,10 +16,10 @@ from mtpsl.errors import UserError
 from mtpsl.files import at_home
 from mtpsl.networks import ALIASES, NETWORKS
 from mtpsl.objectives import OBJECTIVES
-from mtpsl.plugins import CODE, CodeRecord, named_code, names_code, title
+from mtpsl.plugins import CODE, CodeRecord, is_object, named_code, names_code, title
 from mtpsl.training.arguments import argument_value, expand, taken
 from mtpsl.training.option_help import short_help
-from mtpsl.training.own_code import KINDS, own_class, own_data
+from mtpsl.training.own_code import KINDS, given_class, own_data
 from mtpsl.training.settings import DataSettings, TrainingSettings, names
 from mtpsl.weighting import WEIGHTINGS
 from mtpsl.wording import parsing_message, unknown_message, unknown_option
@@ -128,17 +128,12 @@ def parse_config(
         base.get("data") or {}, named, mine if "data" in own else record, named="data" in own
     )
     chosen, classes = {}, {}
-    for group, (registry, default, _) in CHOICES.items():
+    for group, (_, default, _) in CHOICES.items():
         options = base.get(group)
         options = {"name": options} if isinstance(options, str) else dict(options or {})
         name = own.get(group) or argument_value(arguments, f"--{group}.name") or options.get("name", default)
         name = ALIASES.get(name, name)
-        if names_code(name):
-            classes[group] = own_class(group, name, mine if group in own else record, named=group in own)
-        elif name not in registry:
-            raise UserError(f"{group} {name!r} is unknown: choose one of {', '.join(registry)}, or FILE.py:Class")
-        else:
-            classes[group] = registry[name]
+        classes[group] = given_class(group, name, mine if group in own else record, named=group in own)
         before = options.get("name", name)
         if ALIASES.get(before, before) != name:  # another choice than the file's: its options do not apply
             known = option_names(classes[group], group)
@@ -199,7 +194,7 @@ def overlaid(stored: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
             continue
         name = str(value.get("name"))
         name = ALIASES.get(name, name)
-        if key in CHOICES and names_code(name) and before.get("name") != name:
+        if key in CHOICES and (names_code(name) or is_object(name)) and before.get("name") != name:
             before = {}
         if key in CHOICES and name in CHOICES[key][0]:
             known = {"name", *option_names(CHOICES[key][0][name], key)}

@@ -11,14 +11,13 @@ from typing import Any, overload
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtpsl.device import best_device
 from mtpsl.errors import UserError
 from mtpsl.inference import ImageLike, Prediction, Predictor, TrainingSizes, find_pictures
-from mtpsl.networks import MultiTaskNetwork
 from mtpsl.objectives import Objective
-from mtpsl.plugins import title, trusting
+from mtpsl.plugins import is_object, title, trusting
 from mtpsl.tasks import Task
 from mtpsl.training.assemble import build_network, build_objective
 from mtpsl.training.config import RunConfig
@@ -41,7 +40,7 @@ class TrainedRun:
     folder: RunFolder
     config: RunConfig
     tasks: list[Task]
-    network: MultiTaskNetwork
+    network: nn.Module
     epoch: int
 
     def __repr__(self) -> str:
@@ -105,7 +104,13 @@ class TrainedRun:
         return objective.eval()
 
 
-def load(run: str | Path, *, device: torch.device | str | None = None, trust_code: bool = False) -> TrainedRun:
+def load(
+    run: str | Path,
+    *,
+    device: torch.device | str | None = None,
+    trust_code: bool = False,
+    network: nn.Module | None = None,
+) -> TrainedRun:
     """A trained run, ready to predict.
 
     Args:
@@ -113,19 +118,21 @@ def load(run: str | Path, *, device: torch.device | str | None = None, trust_cod
         device: where to compute; by default the first GPU, or the CPU.
         trust_code: run the files of one's own (FILE.py:Class) that it was made with: only for a run of yours, or after
             reading them.
+        network: for a run that was trained with a network of yours (`mtpsl.train(network=...)`): one like it, which
+            gets the weights.
 
     Raises:
         UserError: not a run folder, no checkpoint, or one that does not fit the configuration; it names files that
             are not trusted, or are not what they were.
     """
     with trusting(trust_code):
-        loaded = load_run(Path(run))
+        loaded = load_run(Path(run), network=network)
     loaded.network.to(best_device() if device is None else device)
     return loaded
 
 
-def load_run(path: Path) -> TrainedRun:
-    """The network of a run folder, on the CPU.
+def load_run(path: Path, *, network: nn.Module | None = None) -> TrainedRun:
+    """The network of a run folder, on the CPU; `network` gets its weights where the run was trained with an object.
 
     Raises:
         UserError: not a run folder, no checkpoint, or one that does not fit the configuration.
@@ -134,7 +141,13 @@ def load_run(path: Path) -> TrainedRun:
     config = folder.read_config()
     checkpoint = folder.load_checkpoint()
     tasks = folder.read_tasks()
-    network = build_network(config, tasks, pretrained=False)
+    if network is None and is_object(config.network):
+        raise UserError(
+            f"{path} was trained with a network that was given as an object in Python ({title(config.network)}), which "
+            f"the folder does not hold: give one like it, mtpsl.load({str(path)!r}, network=...)"
+        )
+    if network is None:
+        network = build_network(config, tasks, pretrained=False)
     load_weights(folder, checkpoint, tasks, network)
     return TrainedRun(folder, config, tasks, network.eval(), int(checkpoint["epoch"]) + 1)
 
@@ -143,7 +156,7 @@ def load_weights(
     folder: RunFolder,
     checkpoint: dict[str, Any],
     tasks: list[Task],
-    network: MultiTaskNetwork | None = None,
+    network: nn.Module | None = None,
     objective: Objective | None = None,
     weighting: Weighting | None = None,
 ) -> None:
@@ -154,7 +167,7 @@ def load_weights(
     """
     heads = {key.split(".")[2]: None for key in checkpoint["state_dict"] if key.startswith("network.heads.")}
     names = [task.name for task in tasks]
-    if heads and list(heads) != names:  # a network of one's own may call its heads otherwise
+    if heads and sorted(heads) != sorted(names):  # a network of one's own may call its heads otherwise
         raise UserError(
             f"{folder.checkpoint} predicts {', '.join(heads)}, but the run {', '.join(names)}: give it the tasks of "
             f"{folder.config}"

@@ -10,14 +10,14 @@ from mtpsl.data.loading import BatchLoader, make_loader
 from mtpsl.training.assemble import RunData
 from mtpsl.training.config import RunConfig
 from mtpsl.training.length import decided
-from mtpsl.training.own_code import chosen_class
 
 
 class Loaders(lightning.LightningDataModule):
     """The loaders of a run; each process reads its share. They are made once: Lightning may ask anew every epoch."""
 
-    def __init__(self, config: RunConfig, data: RunData) -> None:
+    def __init__(self, config: RunConfig, data: RunData, *, learns_unlabelled: bool = False) -> None:
         super().__init__()
+        self.learns_unlabelled = learns_unlabelled
         self.config, self.data = config, data
         self.specs = {task.name: task.target_spec for task in data.tasks}
         self._made: dict[str, BatchLoader] = {}
@@ -25,8 +25,7 @@ class Loaders(lightning.LightningDataModule):
     @property
     def labelled(self) -> Bool[Tensor, " n"] | None:
         """Which training images have a label; None where the objective learns from those without, too."""
-        objective = chosen_class("objective", self.config.objective, self.config.code)
-        return None if objective.learns_unlabelled else self.data.train.mask.any(1)
+        return None if self.learns_unlabelled else self.data.train.mask.any(1)
 
     @property
     def varies(self) -> bool:

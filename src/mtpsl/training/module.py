@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mtpsl.evaluation.evaluate import Evaluator, Scores
-from mtpsl.networks.network import MultiTaskNetwork
 from mtpsl.objectives import Objective
 from mtpsl.structures import Batch, Losses, ScoredBatch
 from mtpsl.tasks import Task
@@ -31,7 +30,7 @@ class TrainingModule(lightning.LightningModule):
 
     def __init__(
         self,
-        network: MultiTaskNetwork,
+        network: nn.Module,
         objective: Objective,
         tasks: Sequence[Task],
         augmentation: Callable[[Batch], Batch] | None,

@@ -15,6 +15,7 @@ from mtpsl.data.own_size import OwnSizeLabels
 from mtpsl.data.scenes import ALL_TASKS, ScenesDataset
 from mtpsl.data.split_names import find_split
 from mtpsl.errors import UserError
+from mtpsl.plugins import is_object, title
 from mtpsl.tasks import Segmentation, Task
 from mtpsl.training.settings import DataSettings
 
@@ -35,6 +36,13 @@ def open_split(
     """
     if settings.name == "scenes":
         return open_scenes(settings, split, tasks)
+    if is_object(settings.name):
+        if settings.root is None:
+            raise UserError(
+                f"data.root is missing: the run was trained on a {title(settings.name)} in Python, which its folder "
+                "does not hold: name the folder of a data set, e.g. --data.root DATA"
+            )
+        settings = replace(settings, name="auto")
     if settings.root is None:
         raise UserError("data.root is missing: name the folder of the data set, e.g. --data.root DATA")
     name: str = settings.name

@@ -11,7 +11,7 @@ from mtpsl.data.layouts import SUPPLIED as OF_DATA
 from mtpsl.errors import UserError
 from mtpsl.networks import NETWORKS, MultiTaskNetwork
 from mtpsl.objectives import OBJECTIVES, Objective
-from mtpsl.plugins import CodeRecord, absolute, load_class, loaded_class, named_code, names_code
+from mtpsl.plugins import CodeRecord, absolute, is_object, load_class, loaded_class, named_code, names_code, title
 from mtpsl.tasks import Task
 from mtpsl.weighting import WEIGHTINGS, Weighting
 
@@ -69,6 +69,29 @@ def own_class(group: str, name: str, record: CodeRecord, *, named: bool) -> type
     return load_class(name, base, record, supplied=supplied, named=named)
 
 
+class NoOptions:
+    """What is given as an object has no options."""
+
+    def __init__(self) -> None:
+        pass
+
+
+def given_class(group: str, name: str, record: CodeRecord, *, named: bool) -> type:
+    """The class of a name, whose options are read.
+
+    Raises:
+        UserError: the name is unknown; or as `load_class`.
+    """
+    if names_code(name):
+        return own_class(group, name, record, named=named)
+    if is_object(name):
+        return NoOptions
+    if name not in REGISTRIES[group]:
+        known = ", ".join(REGISTRIES[group])
+        raise UserError(f"{group} {name!r} is unknown: choose one of {known}, or FILE.py:Class")
+    return REGISTRIES[group][name]
+
+
 def chosen_class(group: str, name: str, hashes: Mapping[str, str]) -> Any:
     """The class of a choice: the registered one, or that of one's own, which `own_class` gave before.
 
@@ -77,6 +100,11 @@ def chosen_class(group: str, name: str, hashes: Mapping[str, str]) -> Any:
     """
     if name in REGISTRIES[group]:
         return REGISTRIES[group][name]
+    if is_object(name):
+        raise UserError(
+            f"{group} {title(name)} was given as an object in Python, which the run folder does not hold: train and "
+            f"continue there, or put the class into a file (FILE.py:{title(name)})"
+        )
     cls = loaded_class(name, hashes) if names_code(name) else None
     if cls is None:
         raise UserError(f"{group} {name!r} is unknown: choose one of {', '.join(REGISTRIES[group])}")

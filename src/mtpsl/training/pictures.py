@@ -10,10 +10,9 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtpsl.files import write_atomically
-from mtpsl.networks import MultiTaskNetwork
 from mtpsl.objectives import CrossTaskConsistency, Objective
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task
@@ -26,7 +25,7 @@ COLLAPSED = 0.01
 
 
 def draw_pictures(
-    network: MultiTaskNetwork,
+    network: nn.Module,
     objective: Objective,
     tasks: list[Task],
     batches: Iterable[Batch],
@@ -53,7 +52,7 @@ def draw_pictures(
 
 
 @torch.no_grad()
-def draw_mapped_pairs(network: MultiTaskNetwork, objective: CrossTaskConsistency, batch: Batch, out: Path) -> None:
+def draw_mapped_pairs(network: nn.Module, objective: CrossTaskConsistency, batch: Batch, out: Path) -> None:
     """Draw what the mapping makes of the batch's first image, for every pair whose target is labelled there."""
     device = next(network.parameters()).device
     first = Batch(

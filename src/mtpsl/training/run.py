@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from rich.console import Console
 from rich.markup import escape
+from torch import nn
 
 from mtpsl.data.variety import require_variety
 from mtpsl.errors import UserError
@@ -38,6 +39,7 @@ from mtpsl.training.load import load_run, load_weights
 from mtpsl.training.loaders import Loaders
 from mtpsl.training.memory import keep_freed_memory
 from mtpsl.training.module import TrainingModule
+from mtpsl.training.objects import Objects, fitting
 from mtpsl.training.own_code import code_of
 from mtpsl.training.pictures import draw_pictures
 from mtpsl.training.precision import with_precision
@@ -48,7 +50,9 @@ from mtpsl.training.trainer import make_trainer
 __all__ = ["load_run", "train"]
 
 
-def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool = True) -> Scores:
+def train(
+    config: RunConfig, out: Path, *, resume: bool = False, progress: bool = True, objects: Objects | None = None
+) -> Scores:
     """Train to the last epoch and return its scores.
 
     Everything a user can get wrong is checked before the folder is made.
@@ -58,11 +62,12 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
         out: the run folder; new, or with `resume` an existing one.
         resume: continue from the last complete checkpoint, or from the start where there is none.
         progress: show a progress bar.
+        objects: what takes the place of what the configuration names.
 
     Raises:
         UserError: something in the configuration or the data is wrong, or `out` exists already.
     """
-    folder = RunFolder(out)
+    folder, objects = RunFolder(out), objects or Objects()
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
     if main and not resume:
         folder.check_new()
@@ -71,7 +76,7 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
         config = with_precision(config, folder)
     stored = folder.load_checkpoint() if checkpoint else {}
     changed = changed_options(out, config, stored) if checkpoint else {}
-    data = run_data(config)
+    data = run_data(config, objects.datasets)
     config = with_code(config, data)
     if checkpoint:
         check_same_code(out, config.code, stored)
@@ -85,16 +90,20 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
     start = None if checkpoint or config.training.start_from is None else RunFolder(Path(config.training.start_from))
     if before := folder if resume else start:
         data = dataclasses.replace(data, tasks=in_order(data.tasks, before))
-    network = build_network(config, data.tasks, pretrained=not (checkpoint or start))
     size = image_size(data.train)
+    network: nn.Module
+    if objects.network is None:
+        network = build_network(config, data.tasks, pretrained=not (checkpoint or start))
+    else:
+        network = fitting(objects.network, data.tasks, size)
     check_smallest_batch(network, size, len(data.train), config.training)
     if config.data.cache:
         fill_caches(data, progress=progress, say=main)
     require_variety(data.train)
     known = folder.read_tasks() if checkpoint else ()
     data = dataclasses.replace(data, tasks=with_class_weights(data.tasks, data.train, known))
-    objective = build_objective(config, data.tasks, network)
-    weighting = build_weighting(config, data.tasks, network)
+    objective = build_objective(config, data.tasks, network, objects.objective)
+    weighting = build_weighting(config, data.tasks, network, objects.weighting)
     augmentation = build_augmentation(config, data.tasks)
     if checkpoint:
         if "optimizer_states" not in stored:
@@ -122,7 +131,8 @@ def train(config: RunConfig, out: Path, *, resume: bool = False, progress: bool 
             size=size,
         ),
     )
-    loaders, last = Loaders(config, data), LastCheckpoint(folder, record(config, data))
+    loaders = Loaders(config, data, learns_unlabelled=objective.learns_unlabelled)
+    last = LastCheckpoint(folder, record(config, data))
     average = [] if config.training.ema is None else [EMAWeightAveraging(decay=config.training.ema)]
     callbacks = [history, *average, last, *([ExpectedTime()] if progress else [])]
     trainer = make_trainer(config, folder, callbacks, progress, varies=loaders.varies)

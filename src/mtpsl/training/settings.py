@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mtpsl.options import check_at_least_one, check_not_negative, check_positive
-from mtpsl.plugins import names_code
+from mtpsl.plugins import is_object, names_code
 
 LAYOUTS = (
     "auto",
@@ -103,7 +103,7 @@ class DataSettings:
     options: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if self.name not in LAYOUTS and not names_code(self.name):
+        if self.name not in LAYOUTS and not names_code(self.name) and not is_object(self.name):
             *most, last = LAYOUTS
             raise ValueError(f"--data.name should be {', '.join(most)} or {last}, or FILE.py:Class, not {self.name}")
         for regime, option, example in (

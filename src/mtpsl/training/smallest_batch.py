@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 
 import torch
+from torch import nn
 
 from mtpsl.errors import UserError
-from mtpsl.networks import MultiTaskNetwork
 from mtpsl.training.length import decided
 from mtpsl.training.settings import TrainingSettings
 
@@ -26,9 +26,7 @@ def smallest_batch(images: int, training: TrainingSettings) -> int:
     return share % batch_size or batch_size
 
 
-def check_smallest_batch(
-    network: MultiTaskNetwork, size: tuple[int, int], images: int, training: TrainingSettings
-) -> None:
+def check_smallest_batch(network: nn.Module, size: tuple[int, int], images: int, training: TrainingSettings) -> None:
     """Refuse a batch of one image that leaves a batch norm one value per channel, of which there is no deviation.
 
     Args:
