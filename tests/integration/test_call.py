@@ -99,9 +99,18 @@ def test_an_objective_instance_is_trained_as_it_is(data: Path, tmp_path: Path):
     objective = Weighted(tasks, network, task_weights={"depth": 2.0})
     run = mtpsl.train(data, tmp_path / "run", network=network, objective=objective, tasks=["depth"], **SMALL)
     assert run.epoch == 1
+    assert not network.training
     settings = DataSettings(root=str(data), tasks=["depth"], limit=2)
     again = mtpsl.train(settings, tmp_path / "two", network=network, tasks=["depth"], **SMALL)
     assert again.config.data.limit == 2
+
+
+def test_a_network_that_was_used_before_is_trained_in_training_mode(data: Path, tmp_path: Path):
+    network = Tiny({"depth": 1}).eval()
+    modes: list[bool] = []
+    network.encoder.register_forward_hook(lambda module, given, out: modes.append(module.training))
+    mtpsl.train(data, tmp_path / "run", network=network, tasks=["depth"], **SMALL)
+    assert True in modes
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
