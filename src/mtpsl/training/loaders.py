@@ -7,17 +7,26 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from mtpsl.data.loading import BatchLoader, make_loader
+from mtpsl.objectives import Objective
 from mtpsl.training.assemble import RunData
 from mtpsl.training.config import RunConfig
 from mtpsl.training.length import decided
+from mtpsl.training.own_code import chosen_class
 
 
 class Loaders(lightning.LightningDataModule):
-    """The loaders of a run; each process reads its share. They are made once: Lightning may ask anew every epoch."""
+    """The loaders of a run; each process reads its share. They are made once: Lightning may ask anew every epoch.
 
-    def __init__(self, config: RunConfig, data: RunData, *, learns_unlabelled: bool = False) -> None:
+    Args:
+        config: the run's.
+        data: its images.
+        objective: what it is trained with; by default what its configuration names.
+    """
+
+    def __init__(self, config: RunConfig, data: RunData, objective: Objective | None = None) -> None:
         super().__init__()
-        self.learns_unlabelled = learns_unlabelled
+        chosen = chosen_class("objective", config.objective, config.code) if objective is None else objective
+        self.learns_unlabelled = bool(chosen.learns_unlabelled)
         self.config, self.data = config, data
         self.specs = {task.name: task.target_spec for task in data.tasks}
         self._made: dict[str, BatchLoader] = {}

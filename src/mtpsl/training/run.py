@@ -131,7 +131,7 @@ def train(
             size=size,
         ),
     )
-    loaders = Loaders(config, data, learns_unlabelled=objective.learns_unlabelled)
+    loaders = Loaders(config, data, objective)
     last = LastCheckpoint(folder, record(config, data))
     average = [] if config.training.ema is None else [EMAWeightAveraging(decay=config.training.ema)]
     callbacks = [history, *average, last, *([ExpectedTime()] if progress else [])]
@@ -157,7 +157,7 @@ def train(
         raise UserError(f"interrupted: {resuming(out)} continues after the last complete epoch") from error
     if trainer.is_global_zero and config.training.sheets:
         shown = dataclasses.replace(data, validation=data.validation.at_image_size().spread(config.training.sheets))
-        loader = Loaders(config, shown).validation_loader(0, 1)
+        loader = Loaders(config, shown, objective).validation_loader(0, 1)
         draw_pictures(network, objective, data.tasks, loader, folder.path / "pictures", config.training.sheets)
     return module.scores or folder.read_scores()
 
