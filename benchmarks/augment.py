@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtpsl.data.augment import Augmentation
+from mtpsl.augmentation.zoom_crop import Augmentation
 from mtpsl.structures import Batch
 from mtpsl.tasks import Depth, Edges, Normals, Segmentation, Task
 

@@ -21,8 +21,8 @@ from rich.progress import track
 from torch import Tensor
 
 from mtpsl.structures import Batch
-from mtpsl.training.assemble import run_data
-from mtpsl.training.load import load_run
+from mtpsl.training.build import run_data
+from mtpsl.training.trained import load_run
 
 
 def main() -> None:

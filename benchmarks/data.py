@@ -25,7 +25,7 @@ from mtpsl.data import DATASETS, StoredDataset, convert_dataset
 from mtpsl.networks import SegNet
 from mtpsl.objectives import Supervised
 from mtpsl.structures import Batch
-from mtpsl.training.memory import keep_freed_memory
+from mtpsl.training.malloc import keep_freed_memory
 
 #: height and width of the published experiments
 SIZES = {

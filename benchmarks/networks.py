@@ -26,7 +26,7 @@ from train_step import peak_resident
 from mtpsl.networks import EncoderDecoder
 from mtpsl.structures import Batch, Sample
 from mtpsl.tasks import Depth, Normals, Segmentation
-from mtpsl.training.memory import keep_freed_memory
+from mtpsl.training.malloc import keep_freed_memory
 from mtpsl.training.precision import quicker_precision
 
 TASKS = [Segmentation(num_classes=14), Depth(), Normals()]

@@ -22,12 +22,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from train_step import peak_resident
 
-from mtpsl.shipped import find
+from mtpsl.shipped_files import find
 from mtpsl.structures import Batch, Sample
 from mtpsl.tasks import Edges, HumanParts, Normals, Saliency, Segmentation, Task
-from mtpsl.training.assemble import build_network, build_objective
+from mtpsl.training.build import build_network, build_objective
 from mtpsl.training.config import read_config
-from mtpsl.training.memory import keep_freed_memory
+from mtpsl.training.malloc import keep_freed_memory
 
 TASKS: list[Task] = [Segmentation(num_classes=21), HumanParts(), Normals(loss="l1"), Saliency(), Edges()]
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -25,7 +25,7 @@ from mtpsl.networks import SegNet
 from mtpsl.objectives import OBJECTIVES
 from mtpsl.structures import Batch, Sample
 from mtpsl.tasks import Depth, Normals, Segmentation, Task
-from mtpsl.training.memory import keep_freed_memory
+from mtpsl.training.malloc import keep_freed_memory
 from mtpsl.weighting import WEIGHTINGS
 
 SIZE, BATCH, WIDTH = (64, 96), 8, 0.25

@@ -31,7 +31,7 @@ from mtpsl.objectives import CrossTaskConsistency, Objective, Supervised
 from mtpsl.objectives.mapping import MappingLayer, MappingNetwork
 from mtpsl.structures import Batch, Sample
 from mtpsl.tasks import Depth, Normals, Segmentation, Task
-from mtpsl.training.memory import keep_freed_memory
+from mtpsl.training.malloc import keep_freed_memory
 
 TASKS: list[Task] = [Segmentation(num_classes=13), Depth(), Normals()]
 VARIANTS = {

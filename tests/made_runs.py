@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from mtpsl.tasks import Task
-from mtpsl.training.assemble import build_network, build_objective
+from mtpsl.training.build import build_network, build_objective
 from mtpsl.training.config import parse_config
-from mtpsl.training.folder import RunFolder
-from mtpsl.training.open_data import open_split
+from mtpsl.training.data import open_split
+from mtpsl.training.run_folder import RunFolder
 
 SMALL = ["--network.width", "0.125", "--training.batch_size", "2", "--training.epochs", "1"]
 

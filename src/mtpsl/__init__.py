@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mtpsl.augmentation.zoom_crop import Augmentation
     from mtpsl.call import train
-    from mtpsl.data.augment import Augmentation
-    from mtpsl.data.splits import describe_split
+    from mtpsl.data.label_lists import describe_split
     from mtpsl.errors import UserError
     from mtpsl.inference import Exportable, Prediction, Predictor, TrainingSizes
     from mtpsl.networks import MTAN, EncoderDecoder, MultiTaskNetwork, ResNetASPP, SegNet
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from mtpsl.structures import Batch, Losses, Output, Sample, Score, TargetSpec
     from mtpsl.tasks import Depth, Edges, Normals, Segmentation, Task
-    from mtpsl.training.load import TrainedRun, load, load_run
+    from mtpsl.training.trained import TrainedRun, load, load_run
     from mtpsl.weighting import (
         DWA,
         IMTLG,
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 MODULES = {
     "mtpsl.call": ("train",),
-    "mtpsl.data.augment": ("Augmentation",),
-    "mtpsl.data.splits": ("describe_split",),
+    "mtpsl.augmentation.zoom_crop": ("Augmentation",),
+    "mtpsl.data.label_lists": ("describe_split",),
     "mtpsl.errors": ("UserError",),
     "mtpsl.inference": ("Exportable", "Prediction", "Predictor", "TrainingSizes"),
     "mtpsl.networks": ("MTAN", "EncoderDecoder", "MultiTaskNetwork", "ResNetASPP", "SegNet"),
@@ -69,7 +69,7 @@ MODULES = {
     ),
     "mtpsl.structures": ("Batch", "Losses", "Output", "Sample", "Score", "TargetSpec"),
     "mtpsl.tasks": ("Depth", "Edges", "Normals", "Segmentation", "Task"),
-    "mtpsl.training.load": ("TrainedRun", "load", "load_run"),
+    "mtpsl.training.trained": ("TrainedRun", "load", "load_run"),
     "mtpsl.weighting": (
         "DWA",
         "IMTLG",

@@ -12,18 +12,18 @@ from mtpsl.data.base import LabelledDataset
 from mtpsl.device import best_device
 from mtpsl.errors import UserError
 from mtpsl.objectives import Objective
+from mtpsl.option_errors import unknown_message
 from mtpsl.plugins import CODE, OBJECT, trusting
-from mtpsl.shipped import find
+from mtpsl.shipped_files import find
 from mtpsl.training.config import RunConfig, overlaid, parse_config, read_yaml
 from mtpsl.training.from_here import from_here
-from mtpsl.training.load import TrainedRun, load_run
 from mtpsl.training.objects import Objects
 from mtpsl.training.own_code import REGISTRIES, anchored
 from mtpsl.training.run import train as train_run
 from mtpsl.training.settings import DataSettings, TrainingSettings, names
+from mtpsl.training.trained import TrainedRun, load_run
 from mtpsl.training.without_recipe import without_recipe
 from mtpsl.weighting import Weighting
-from mtpsl.wording import unknown_message
 
 USUAL = "own_data"
 OF_FILES = ("root", "description", "classes", "label_cache", "size", "score_size", "score_edges")

@@ -16,3 +16,16 @@ def lacks_memory(error: Exception) -> bool:
     """
     said = isinstance(error, RuntimeError) and any(x in str(error) for x in ("allocate memory", "out of memory"))
     return isinstance(error, MemoryError) or said
+
+
+class LayoutError(UserError):
+    """A folder is not a data set of the layout that it is opened as.
+
+    Args:
+        problem: what is missing, with the path.
+        cure: what to do if the folder has no other known layout either.
+    """
+
+    def __init__(self, problem: str, cure: str) -> None:
+        super().__init__(f"{problem}: {cure}")
+        self.problem, self.cure = problem, cure

@@ -16,9 +16,9 @@ from command import SMALL, write_dataset
 from PIL import Image
 
 from mtpsl.cli import main
-from mtpsl.shipped import find
+from mtpsl.shipped_files import find
 from mtpsl.training.config import parse_config, read_yaml
-from mtpsl.training.folder import RunFolder
+from mtpsl.training.run_folder import RunFolder
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import torch
 from folder_sets import write_folder_set
 from mtpsl.cli import main
 from mtpsl.data import convert_dataset
-from mtpsl.data.layouts import recognize
+from mtpsl.data.registry import recognize
 
 
 def contents(folder: Path) -> dict[str, bytes]:

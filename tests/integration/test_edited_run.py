@@ -18,8 +18,8 @@ from mtpsl.cli import main
 from mtpsl.errors import UserError
 from mtpsl.training.config import RunConfig, by_name, parse_config, plain, read_config
 from mtpsl.training.continued import AT_ANY_TIME, FOR_LATER_EPOCHS, changed_options
-from mtpsl.training.folder import RunFolder
-from mtpsl.training.load import load_run
+from mtpsl.training.run_folder import RunFolder
+from mtpsl.training.trained import load_run
 
 OTHER: dict[str, Any] = {
     "label": "ours",

@@ -15,7 +15,7 @@ from PIL import Image
 
 from made_runs import make_run
 from mtpsl.cli import main
-from mtpsl.training.load import load_run
+from mtpsl.training.trained import load_run
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_the_objective_is_built_only_where_it_is_asked_for(
     options = ["--objective", "cross_task", "--objective.mapping_width", "0.125"]
     run = make_run(tmp_path / "run", ["--data.root", str(data), *options]).path
     with monkeypatch.context() as patch:
-        patch.setattr("mtpsl.training.load.build_objective", lambda *_: pytest.fail("it was built"))
+        patch.setattr("mtpsl.training.trained.build_objective", lambda *_: pytest.fail("it was built"))
         assert main(["evaluate", str(run)]) == 0
         assert main(["predict", str(run), str(data / "val/image"), "--out", str(tmp_path / "out")]) == 0
     stored = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]

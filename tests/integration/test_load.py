@@ -16,7 +16,7 @@ import mtpsl
 from made_runs import SMALL, make_run
 from mtpsl.cli import main
 from mtpsl.errors import UserError
-from mtpsl.training.open_data import open_split
+from mtpsl.training.data import open_split
 
 TRAINED = [
     *SMALL,

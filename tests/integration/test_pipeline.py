@@ -123,7 +123,7 @@ def interrupt_at_the_third_image(run: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     with monkeypatch.context() as patch:
         patch.setattr(Evaluator, "update", interrupted)
-        patch.setattr("mtpsl.evaluation.interrupted.SECONDS", 0.0)
+        patch.setattr("mtpsl.evaluation.resume.SECONDS", 0.0)
         assert main(["evaluate", str(run), "--batch_size", "1"]) != 0
 
 

@@ -11,7 +11,7 @@ import yaml
 from command import SMALL, write_dataset
 
 from mtpsl.cli import main
-from mtpsl.training.load import TrainedRun, load_run
+from mtpsl.training.trained import TrainedRun, load_run
 
 
 @pytest.fixture(scope="module")

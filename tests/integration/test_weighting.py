@@ -17,9 +17,9 @@ from two_processes import KINDS
 from builders import tasks
 from mtpsl.cli import main
 from mtpsl.errors import UserError
-from mtpsl.training.assemble import build_network, build_weighting
+from mtpsl.training.build import build_network, build_weighting
 from mtpsl.training.config import parse_config
-from mtpsl.training.load import load_run
+from mtpsl.training.trained import load_run
 
 OPTIONS = [
     *PLAIN,

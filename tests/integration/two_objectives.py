@@ -9,7 +9,7 @@ from torch import Tensor, distributed, nn
 from two_processes import CHOSEN, UNEVEN, Tiny, part, sums, train
 
 from builders import batch, tasks
-from mtpsl.data.augment import Augmentation
+from mtpsl.augmentation.zoom_crop import Augmentation
 from mtpsl.objectives import OBJECTIVES, Objective
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task

@@ -13,7 +13,7 @@ from lines import Line, check, check_no_other
 
 from builders import tasks
 from mtpsl.networks import NETWORKS
-from mtpsl.training.assemble import build_network
+from mtpsl.training.build import build_network
 from mtpsl.training.config import option_names, parse_config
 
 ENCODER = "test_resnet"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from builders import batch, tasks
 from mtpsl.networks import SegNet
 from mtpsl.objectives import OBJECTIVES
-from mtpsl.training.assemble import build_objective
+from mtpsl.training.build import build_objective
 from mtpsl.training.config import option_names, parse_config
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.settings import TrainingSettings

@@ -13,7 +13,7 @@ from lines import Line, check, check_no_other
 from builders import LABELS, batch, tasks
 from mtpsl.networks import SegNet
 from mtpsl.objectives import Supervised
-from mtpsl.training.assemble import build_weighting
+from mtpsl.training.build import build_weighting
 from mtpsl.training.config import option_names, parse_config
 from mtpsl.weighting import WEIGHTINGS
 

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from builders import SHARED, needs_shared
 from mtpsl.cli import main
-from mtpsl.training.load import TrainedRun, load_run
 from mtpsl.training.published_checkpoint import read_published
+from mtpsl.training.trained import TrainedRun, load_run
 
 pytestmark = needs_shared
 

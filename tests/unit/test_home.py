@@ -11,7 +11,7 @@ import yaml
 from folder_sets import write_folder_set
 from mtpsl import cli
 from mtpsl.data import MergedDataset
-from mtpsl.data.merged_description import read_merged
+from mtpsl.data.layouts.merged_description import read_merged
 from mtpsl.sweep.table import read_table
 from mtpsl.training.config import PATHS, parse_config
 from mtpsl.training.from_here import from_here

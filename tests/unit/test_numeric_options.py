@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from builders import tasks
-from mtpsl.data.labels import check_ratio
+from mtpsl.data.regimes import check_ratio
 from mtpsl.networks import NETWORKS
 from mtpsl.objectives import OBJECTIVES, CrossTaskConsistency
 from mtpsl.training.settings import DataSettings, TrainingSettings

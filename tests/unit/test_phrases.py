@@ -10,7 +10,7 @@ import pytest
 from mtpsl.cli import main
 from mtpsl.errors import UserError
 from mtpsl.evaluation.run_scores import load_run
-from mtpsl.training.folder import RunFolder
+from mtpsl.training.run_folder import RunFolder
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mtpsl.shipped import shipped
+from mtpsl.shipped_files import shipped
 from mtpsl.sweep.published import published_numbers
 from mtpsl.training.config import parse_config, read_yaml
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import DATA_OPTIONS, add_data_options, add_trust_option, make_parser, own_layout, parse
+from mtpsl.commands.spinner import loading
 from mtpsl.errors import UserError
 
 

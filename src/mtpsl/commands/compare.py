@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import make_parser, parse
+from mtpsl.commands.spinner import loading
 from mtpsl.errors import UserError
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import make_parser, parse
+from mtpsl.commands.spinner import loading
 from mtpsl.errors import UserError
 
 if TYPE_CHECKING:
-    from mtpsl.training.folder import RunFolder
+    from mtpsl.training.run_folder import RunFolder
 
 RUNS = {
     "supervised": ["--objective", "supervised"],
@@ -41,8 +41,8 @@ def demo(arguments: Sequence[str]) -> None:
         from mtpsl.evaluation.compare import compare
         from mtpsl.evaluation.tables import print_table
         from mtpsl.training.config import parse_config, read_yaml
-        from mtpsl.training.folder import RunFolder
         from mtpsl.training.run import train
+        from mtpsl.training.run_folder import RunFolder
 
     console = Console()
     stored = read_yaml(find_recipe("demo"))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import add_trust_option, make_parser, parse
+from mtpsl.commands.spinner import loading
 from mtpsl.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def evaluate(arguments: Sequence[str]) -> None:
         from mtpsl.files import check_writable
         from mtpsl.plugins import trust_from_here
         from mtpsl.training.length import decided
-        from mtpsl.training.load import load_run
         from mtpsl.training.score_run import draw_scored, score_run, scoring_data, with_metric_options, write_evaluation
+        from mtpsl.training.trained import load_run
 
     if values.json:
         check_writable(values.json, "--json")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import make_parser, parse
 from mtpsl.commands.recipes import find_recipe
+from mtpsl.commands.spinner import loading
 from mtpsl.phrases import command
 
 
@@ -37,8 +37,8 @@ def import_checkpoint(arguments: Sequence[str]) -> None:
 
     with loading():
         from mtpsl.training.config import parse_config, read_yaml
-        from mtpsl.training.folder import RunFolder
         from mtpsl.training.published_checkpoint import import_published, read_published
+        from mtpsl.training.run_folder import RunFolder
 
     RunFolder(values.out).check_new()
     published = read_published(values.file)

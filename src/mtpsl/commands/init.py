@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import make_parser, parse
+from mtpsl.commands.spinner import loading
 from mtpsl.errors import UserError
 from mtpsl.phrases import command
 

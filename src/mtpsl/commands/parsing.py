@@ -10,7 +10,7 @@ import jsonargparse
 
 from mtpsl.brackets import with_brackets
 from mtpsl.errors import UserError
-from mtpsl.wording import parsing_message, unknown_message, unknown_option
+from mtpsl.option_errors import parsing_message, unknown_message, unknown_option
 
 DATA_OPTIONS = ("name", "description", "tasks", "classes", "label_cache")
 
@@ -48,7 +48,7 @@ def add_trust_option(parser: jsonargparse.ArgumentParser) -> None:
 
 def own_layout(name: str | None) -> str | None:
     """A layout's name; that of one's own, FILE.py:Class, is loaded, since the user names it here."""
-    from mtpsl.data.layouts import layout_class
+    from mtpsl.data.registry import layout_class
     from mtpsl.plugins import absolute, names_code
 
     if names_code(name):

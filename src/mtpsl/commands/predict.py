@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtpsl.commands.loading import loading
 from mtpsl.commands.parsing import add_trust_option, make_parser, parse
+from mtpsl.commands.spinner import loading
 from mtpsl.phrases import counted, no_pictures
 
 
@@ -42,7 +42,7 @@ def predict(arguments: Sequence[str]) -> None:
     values = parse(parser, arguments)
 
     with loading():
-        from mtpsl.training.load import load
+        from mtpsl.training.trained import load
         from mtpsl.visualization.sheets import draw_sheet
 
     run = load(values.run, trust_code=values.trust_code)

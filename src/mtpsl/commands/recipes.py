@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtpsl.commands.parsing import make_parser, parse
-from mtpsl.shipped import find, headline, shipped
+from mtpsl.shipped_files import find, headline, shipped
 
 
 def recipes(arguments: Sequence[str]) -> None:

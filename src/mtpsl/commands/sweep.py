@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtpsl.commands.loading import loading
+from mtpsl.commands.spinner import loading
 from mtpsl.commands.train import take
 from mtpsl.errors import UserError
-from mtpsl.shipped import find, headline, shipped
+from mtpsl.shipped_files import find, headline, shipped
 
 if TYPE_CHECKING:
     from mtpsl.sweep.drive import Engine

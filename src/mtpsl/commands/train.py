@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtpsl.commands.loading import loading
 from mtpsl.commands.recipes import find_recipe
+from mtpsl.commands.spinner import loading
 from mtpsl.errors import UserError
 from mtpsl.plugins import CODE, trust_from_here
 
@@ -36,9 +36,9 @@ def train(arguments: Sequence[str]) -> None:
 
     with loading():
         from mtpsl.training.config import overlaid, parse_config, read_yaml
-        from mtpsl.training.folder import RunFolder
         from mtpsl.training.from_here import from_here
         from mtpsl.training.own_code import anchored
+        from mtpsl.training.run_folder import RunFolder
         from mtpsl.training.without_recipe import without_recipe
 
     if {"-h", "--help", "--help-all"} & set(words):
@@ -68,9 +68,9 @@ def train(arguments: Sequence[str]) -> None:
         raise UserError("--out is missing: name the folder to make for this run, e.g. --out runs/first")
 
     with loading():
-        from mtpsl.training.assemble import run_data
+        from mtpsl.training.build import run_data
         from mtpsl.training.length import decided
-        from mtpsl.training.memory import memory_needed
+        from mtpsl.training.malloc import memory_needed
         from mtpsl.training.run import train as train_run
 
     folder = Path(resume if resume is not None else str(out))

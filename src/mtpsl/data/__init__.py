@@ -1,48 +1,37 @@
-"""Data sets, label regimes, augmentation and loading."""
+"""Data sets and which of their labels a run sees.
 
-from collections.abc import Callable
+Open `base.py` first: a `LabelledDataset` has keys, tasks, which labels exist, and samples. `registry.py` lists the
+layouts and recognizes them; `regimes.py` and `label_lists.py` choose the labels that a run may see, `partial.py` hides
+the others; `loading.py`, `labelled_batches.py` and `sampler.py` make batches; `cache.py` keeps images in memory.
+Rooms: `layouts/` (own folders, packed and merged sets), `published/` (one file per published layout), `formats/` (how
+one kind of file becomes a label), `scenes/` (built-in rooms), `check/`, `convert/` and `guess/` (three commands).
+"""
 
-from mtpsl.data.augment import Augmentation
 from mtpsl.data.base import LabelledDataset, PictureDataset, StoredDataset
 from mtpsl.data.check import check_dataset
-from mtpsl.data.cityscapes import Cityscapes
-from mtpsl.data.cityscapes_mtan import CityscapesMTAN
+from mtpsl.data.check.report import DatasetReport
 from mtpsl.data.convert import convert_dataset
-from mtpsl.data.description import Description, read_description
-from mtpsl.data.folder import FolderDataset
-from mtpsl.data.labels import label_mask, validate_for_training
-from mtpsl.data.layouts import recognize
+from mtpsl.data.layouts.description import Description, read_description
+from mtpsl.data.layouts.folder import FolderDataset
+from mtpsl.data.layouts.merged import MergedDataset
+from mtpsl.data.layouts.packed import PackedDataset
 from mtpsl.data.loading import make_loader
-from mtpsl.data.merged import MergedDataset
-from mtpsl.data.nyud import NYUD
-from mtpsl.data.nyuv2 import NYUv2
-from mtpsl.data.nyuv2_raw import NYUv2Raw
-from mtpsl.data.packed import PackedDataset
 from mtpsl.data.partial import PartialDataset
-from mtpsl.data.pascal import PascalContext
-from mtpsl.data.report import DatasetReport
+from mtpsl.data.published.cityscapes import Cityscapes
+from mtpsl.data.published.cityscapes_mtan import CityscapesMTAN
+from mtpsl.data.published.nyud import NYUD
+from mtpsl.data.published.nyuv2 import NYUv2
+from mtpsl.data.published.nyuv2_raw import NYUv2Raw
+from mtpsl.data.published.pascal import PascalContext
+from mtpsl.data.published.taskonomy import Taskonomy
+from mtpsl.data.regimes import label_mask, validate_for_training
+from mtpsl.data.registry import DATASETS, recognize
 from mtpsl.data.sampler import EpochSampler
 from mtpsl.data.scenes import ScenesDataset, write_scenes
-from mtpsl.data.taskonomy import Taskonomy
-
-#: layouts on disk by name: `DATASETS[name](root, split, size=None, tasks=None, ...)`
-DATASETS: dict[str, Callable[..., StoredDataset]] = {
-    "folder": FolderDataset,
-    "packed": PackedDataset,
-    "merged": MergedDataset,
-    "cityscapes_mtan": CityscapesMTAN,
-    "cityscapes": Cityscapes,
-    "nyuv2": NYUv2,  # after cityscapes_mtan: without normals the two cannot be told apart
-    "nyuv2_raw": NYUv2Raw,
-    "nyud": NYUD,
-    "pascal": PascalContext,
-    "taskonomy": Taskonomy,
-}
 
 __all__ = [
     "DATASETS",
     "NYUD",
-    "Augmentation",
     "Cityscapes",
     "CityscapesMTAN",
     "DatasetReport",

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mtpsl.data.label_format import LabelFormat
+from mtpsl.data.formats.base import LabelFormat
 from mtpsl.data.shares import Shares
 from mtpsl.errors import UserError
 from mtpsl.pictures import picture_tensor, read_header, read_picture

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mtpsl.data.labels import largest_remainder
+from mtpsl.data.regimes import largest_remainder
 
 
 @dataclass(frozen=True)

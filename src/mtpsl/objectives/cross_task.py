@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtpsl.data.augment import Augmentation
+from mtpsl.augmentation.zoom_crop import Augmentation
 from mtpsl.objectives.balance import GradientBalance
 from mtpsl.objectives.base import labelled_images
 from mtpsl.objectives.joint_space import JointSpace, MappingName

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from mtpsl.data.augment import Augmentation
+from mtpsl.augmentation.zoom_crop import Augmentation
 from mtpsl.networks.network import padded
 from mtpsl.networks.segnet import SegNet
 from mtpsl.objectives.auxiliary import AuxiliaryObjective, parameter_group

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtpsl.data.augment import Augmentation
+from mtpsl.augmentation.zoom_crop import Augmentation
 from mtpsl.objectives.auxiliary import AuxiliaryObjective
 from mtpsl.objectives.supervised import Reduction
 from mtpsl.structures import Batch, Losses, masked_mean

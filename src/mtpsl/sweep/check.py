@@ -12,7 +12,7 @@ import torch
 from mtpsl.errors import UserError
 from mtpsl.sweep.plan import PlannedRun
 from mtpsl.tasks import Task
-from mtpsl.training.assemble import build_network, build_objective, build_weighting, run_data
+from mtpsl.training.build import build_network, build_objective, build_weighting, run_data
 from mtpsl.training.config import RunConfig
 
 

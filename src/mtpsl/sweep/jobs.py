@@ -18,7 +18,7 @@ from mtpsl.errors import UserError
 from mtpsl.files import write_text
 from mtpsl.training.config import by_name, read_yaml
 from mtpsl.training.continued import written
-from mtpsl.training.folder import RunFolder
+from mtpsl.training.run_folder import RunFolder
 
 State = Literal["done", "resume", "new"]
 Command = Callable[["Job"], Sequence[str]]

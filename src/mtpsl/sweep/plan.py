@@ -13,7 +13,7 @@ from mtpsl.plugins import names_code
 from mtpsl.sweep.table import Method, Regime, Table, merged
 from mtpsl.training.arguments import argument_value, expand
 from mtpsl.training.config import CHOICES, RunConfig, option_names, parse_config
-from mtpsl.training.open_data import open_split
+from mtpsl.training.data import open_split
 from mtpsl.training.settings import DataSettings
 
 OWNED = {

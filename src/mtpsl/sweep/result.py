@@ -8,7 +8,7 @@ from pathlib import Path
 from mtpsl.errors import UserError
 from mtpsl.evaluation.compare import Comparison, compare
 from mtpsl.evaluation.gains import SINGLE_TASK
-from mtpsl.evaluation.layout import Layout, arrange
+from mtpsl.evaluation.paper_layout import Layout, arrange
 from mtpsl.evaluation.tables import render
 from mtpsl.files import write_text
 from mtpsl.sweep.jobs import Job

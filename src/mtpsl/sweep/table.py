@@ -9,7 +9,7 @@ from typing import Any
 
 from mtpsl.errors import UserError
 from mtpsl.objectives import OBJECTIVES
-from mtpsl.shipped import find
+from mtpsl.shipped_files import find
 from mtpsl.training.config import CHOICES, read_yaml
 
 KEYS = ("title", "source", "benchmark", "recipe", "options", "regimes", "methods", "seeds")

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from mtpsl.tasks.boundary_counts import count_boundaries
-from mtpsl.tasks.forked import starmap, usable_cores
+from mtpsl.tasks.processes import starmap, usable_cores
 from mtpsl.tasks.thinning import thin
 
 WORTH_FORKING = 8 * 96 * 128 * 99

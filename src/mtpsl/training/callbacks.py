@@ -15,8 +15,8 @@ from lightning.pytorch.callbacks import Callback, Checkpoint, RichProgressBar
 
 from mtpsl.errors import UserError
 from mtpsl.files import write_text
-from mtpsl.training.folder import RunFolder
 from mtpsl.training.module import TrainingModule
+from mtpsl.training.run_folder import RunFolder
 
 
 class History(Callback):

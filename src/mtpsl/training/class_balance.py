@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mtpsl.data.late_progress import LateProgress
 from mtpsl.data.partial import PartialDataset
+from mtpsl.progress import LateProgress
 from mtpsl.tasks import Segmentation, Task
 
 

@@ -16,13 +16,13 @@ from mtpsl.errors import UserError
 from mtpsl.files import at_home
 from mtpsl.networks import ALIASES, NETWORKS
 from mtpsl.objectives import OBJECTIVES
+from mtpsl.option_errors import parsing_message, unknown_message, unknown_option
 from mtpsl.plugins import CODE, CodeRecord, is_object, named_code, names_code, title
 from mtpsl.training.arguments import argument_value, expand, taken
 from mtpsl.training.option_help import short_help
 from mtpsl.training.own_code import KINDS, given_class, own_data
 from mtpsl.training.settings import DataSettings, TrainingSettings, names
 from mtpsl.weighting import WEIGHTINGS
-from mtpsl.wording import parsing_message, unknown_message, unknown_option
 
 CHOICES: dict[str, tuple[Mapping[str, type], str, set[str]]] = {
     "network": (NETWORKS, "segnet", {"out_channels", "in_channels"}),

@@ -9,7 +9,7 @@ from typing import Any
 
 from mtpsl.errors import UserError
 from mtpsl.plugins import CODE
-from mtpsl.training.assemble import RunData
+from mtpsl.training.build import RunData
 from mtpsl.training.config import RunConfig, by_name
 from mtpsl.training.length import decided
 

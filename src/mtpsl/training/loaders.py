@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mtpsl.data.loading import BatchLoader, make_loader
 from mtpsl.objectives import Objective
-from mtpsl.training.assemble import RunData
+from mtpsl.training.build import RunData
 from mtpsl.training.config import RunConfig
 from mtpsl.training.length import decided
 from mtpsl.training.own_code import chosen_class

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mtpsl.data.base import StoredDataset
-from mtpsl.data.layouts import SUPPLIED as OF_DATA
+from mtpsl.data.registry import SUPPLIED as OF_DATA
 from mtpsl.errors import UserError
 from mtpsl.networks import NETWORKS, MultiTaskNetwork
 from mtpsl.objectives import OBJECTIVES, Objective

@@ -12,7 +12,7 @@ from rich.console import Console
 from torch import nn
 
 from mtpsl.training.config import RunConfig
-from mtpsl.training.folder import RunFolder
+from mtpsl.training.run_folder import RunFolder
 
 Precision = Literal["32", "bf16-mixed"]
 WORTH = 1.2

@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtpsl.data.cityscapes_classes import cityscapes_classes
-from mtpsl.data.nyu_classes import FORTY, THIRTEEN
+from mtpsl.data.published.cityscapes_classes import cityscapes_classes
+from mtpsl.data.published.nyu_classes import FORTY, THIRTEEN
 from mtpsl.errors import UserError
 from mtpsl.networks import SegNet
 from mtpsl.objectives import CrossTaskConsistency
 from mtpsl.tasks import Depth, Normals, Segmentation, Task
-from mtpsl.training.assemble import build_network, build_objective
+from mtpsl.training.build import build_network, build_objective
 from mtpsl.training.config import RunConfig
-from mtpsl.training.folder import RunFolder
 from mtpsl.training.length import decided
 from mtpsl.training.published_names import STATISTICS, TRANSPOSED, difference, mapping_names, network_names, renamed
+from mtpsl.training.run_folder import RunFolder
 
 NEEDED = "a file that the authors' training scripts for NYU-v2 or Cityscapes saved (mtl_..._checkpoint.pth.tar)"
 

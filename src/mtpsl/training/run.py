@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.markup import escape
 from torch import nn
 
-from mtpsl.data.variety import require_variety
+from mtpsl.data.check.variety import require_variety
 from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Scores
 from mtpsl.phrases import command, resuming
 from mtpsl.tasks import Task
-from mtpsl.training.assemble import (
+from mtpsl.training.build import (
     RunData,
     build_augmentation,
     build_network,
@@ -33,18 +33,18 @@ from mtpsl.training.class_balance import with_class_weights
 from mtpsl.training.config import RunConfig
 from mtpsl.training.continued import changed_options, check_same_code, check_same_data, record, written
 from mtpsl.training.expected_time import ExpectedTime
-from mtpsl.training.folder import RunFolder
 from mtpsl.training.length import decisions, with_length
-from mtpsl.training.load import load_run, load_weights
 from mtpsl.training.loaders import Loaders
-from mtpsl.training.memory import keep_freed_memory
+from mtpsl.training.malloc import keep_freed_memory
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.objects import Objects, fitting
 from mtpsl.training.own_code import code_of
 from mtpsl.training.pictures import draw_pictures
 from mtpsl.training.precision import with_precision
 from mtpsl.training.preload import fill_caches
+from mtpsl.training.run_folder import RunFolder
 from mtpsl.training.smallest_batch import check_smallest_batch
+from mtpsl.training.trained import load_run, load_weights
 from mtpsl.training.trainer import make_trainer
 
 __all__ = ["load_run", "train"]

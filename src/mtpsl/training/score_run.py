@@ -11,19 +11,19 @@ from typing import Any
 
 import torch
 
+from mtpsl.data.convert.provenance import provenance
 from mtpsl.data.loading import make_loader
 from mtpsl.data.partial import PartialDataset
-from mtpsl.data.provenance import provenance
 from mtpsl.device import bar
 from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Evaluator, Scores, evaluate, finite_or_none, to_json
-from mtpsl.evaluation.interrupted import InterruptedEvaluation
+from mtpsl.evaluation.resume import InterruptedEvaluation
 from mtpsl.files import write_text
 from mtpsl.tasks import Task, describe_task
-from mtpsl.training.assemble import image_size
-from mtpsl.training.load import TrainedRun
-from mtpsl.training.open_data import check_same_tasks, open_scored
+from mtpsl.training.build import image_size
+from mtpsl.training.data import check_same_tasks, open_scored
 from mtpsl.training.settings import DataSettings
+from mtpsl.training.trained import TrainedRun
 from mtpsl.visualization.sheets import save_sheets
 
 

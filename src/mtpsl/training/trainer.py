@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+
 import lightning
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
@@ -10,9 +13,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from mtpsl.errors import UserError
 from mtpsl.training.callbacks import ProgressBar
 from mtpsl.training.config import RunConfig
-from mtpsl.training.folder import RunFolder
 from mtpsl.training.length import decided
-from mtpsl.training.quiet import quiet_lightning
+from mtpsl.training.run_folder import RunFolder
 
 
 def make_trainer(
@@ -57,3 +59,22 @@ def lightning_trainer(
         enable_model_summary=False,
         log_every_n_steps=10,
     )
+
+
+REMARKS = (
+    ".*does not have many workers.*",  # cached images need none
+    ".*smaller than the logging interval.*",
+    ".*overridden `transfer_batch_to_device`.*",
+    ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning 2.6 with torch 2.15
+    ".*weights_only.*",
+    ".*It is recommended to use `self.log.*sync_dist.*",  # metrics are summed over processes before they are logged
+    ".*checkpoint directory.*exists and is not empty.*",
+)
+
+
+def quiet_lightning() -> None:
+    """Silence remarks about hardware, workers and Lightning's own deprecations; real warnings stay."""
+    for message in REMARKS:
+        warnings.filterwarnings("ignore", message=message)
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_labels import Memory, equal
+from test_regimes import Memory, equal
 
 from mtpsl.data import cache, free_memory
 from mtpsl.data.cache import Room, third_of_free_memory

@@ -10,7 +10,7 @@ import pytest
 
 from folder_sets import assert_same_samples
 from mtpsl.data import DATASETS, check_dataset, convert_dataset, recognize
-from mtpsl.data.writers import file_names
+from mtpsl.data.convert.writers import file_names
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 #: described by a file, not by a tree, and tested elsewhere

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mtpsl.evaluation.compare import Comparison, compare
-from mtpsl.evaluation.layout import Layout, arrange
+from mtpsl.evaluation.paper_layout import Layout, arrange
 from mtpsl.evaluation.tables import render
 from run_folders import write_run
 

@@ -16,7 +16,7 @@ from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Evaluator, evaluate
 from mtpsl.structures import Labels, Output, Sample, ScoredBatch
 from mtpsl.tasks import TASKS, Depth, Edges, HumanParts, MultiLabel, Normals, Regression, Saliency, Segmentation, Task
-from mtpsl.training.open_data import open_scored
+from mtpsl.training.data import open_scored
 from mtpsl.training.settings import DataSettings
 from pascal_tree import write_pascal
 

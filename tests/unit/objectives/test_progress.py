@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from builders import LABELS, batch, tasks
-from mtpsl.data.augment import Augmentation
-from mtpsl.data.rotate import Rotation
+from mtpsl.augmentation.rotate import Rotation
+from mtpsl.augmentation.zoom_crop import Augmentation
 from mtpsl.networks import SegNet
 from mtpsl.objectives import OBJECTIVES, CrossTaskConsistency, DirectMap, Objective, SemiSupervised
 from mtpsl.structures import Batch

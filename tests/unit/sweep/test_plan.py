@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from mtpsl.errors import UserError
-from mtpsl.shipped import shipped
+from mtpsl.shipped_files import shipped
 from mtpsl.sweep.check import check_runs
 from mtpsl.sweep.folders import make_jobs
 from mtpsl.sweep.plan import PlannedRun, plan_runs, select_runs

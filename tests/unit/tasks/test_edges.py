@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mtpsl.tasks import Edges, describe_task, make_task
-from mtpsl.tasks.forked import usable_cores
+from mtpsl.tasks.processes import usable_cores
 
 
 def test_the_loss_weighs_boundaries_095_and_the_rest_005() -> None:

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torchmetrics.classification import MultilabelJaccardIndex
 
+from mtpsl.data.check.statistics import statistics_of
 from mtpsl.data.formats import MultiLabelFormat
-from mtpsl.data.statistics import statistics_of
 from mtpsl.errors import UserError
 from mtpsl.tasks import MultiLabel
 from mtpsl.visualization.legends import legend

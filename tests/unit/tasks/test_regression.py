@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from mtpsl.data.augment import Augmentation
+from mtpsl.augmentation.rotate import Rotation
+from mtpsl.augmentation.zoom_crop import Augmentation
+from mtpsl.data.check.statistics import statistics_of
+from mtpsl.data.convert.lossless import describe, require_equal, stored
 from mtpsl.data.formats import RegressionFormat
-from mtpsl.data.lossless import describe, require_equal, stored
-from mtpsl.data.rotate import Rotation
-from mtpsl.data.statistics import statistics_of
 from mtpsl.errors import UserError
 from mtpsl.structures import Batch
 from mtpsl.tasks import Regression

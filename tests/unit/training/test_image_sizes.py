@@ -11,7 +11,7 @@ from PIL import Image
 from mtpsl.data import MergedDataset, convert_dataset
 from mtpsl.data.sizes import suggested_size
 from mtpsl.errors import UserError
-from mtpsl.training.assemble import run_data
+from mtpsl.training.build import run_data
 from mtpsl.training.config import parse_config
 
 

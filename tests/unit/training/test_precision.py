@@ -10,8 +10,8 @@ import torch
 
 from mtpsl.training import precision
 from mtpsl.training.config import RunConfig, parse_config
-from mtpsl.training.folder import RunFolder
 from mtpsl.training.precision import quicker_precision, with_precision
+from mtpsl.training.run_folder import RunFolder
 
 AUTO = parse_config(["--training.precision", "auto", "--training.accelerator", "cpu"], {})
 

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from builders import SHARED
 from mtpsl.data import LabelledDataset
-from mtpsl.shipped import shipped
+from mtpsl.shipped_files import shipped
 from mtpsl.structures import Sample
 from mtpsl.sweep.plan import plan_runs
 from mtpsl.sweep.table import read_table
 from mtpsl.tasks import Depth, Edges, HumanParts, Normals, Saliency, Segmentation, Task
-from mtpsl.training import assemble
+from mtpsl.training import build
 from mtpsl.training.config import RunConfig, parse_config, read_yaml
 from mtpsl.training.loaders import Loaders
 from mtpsl.training.settings import DataSettings
@@ -63,15 +63,15 @@ def _no_data(monkeypatch: pytest.MonkeyPatch) -> None:
         return masks[repr(settings)]
 
     masks: dict[str, Tensor] = {}
-    draw = assemble.regime_labels
+    draw = build.regime_labels
     for name in ("open_split", "open_scored"):
-        monkeypatch.setattr(assemble, name, opened)
-    monkeypatch.setattr(assemble, "regime_labels", drawn)
+        monkeypatch.setattr(build, name, opened)
+    monkeypatch.setattr(build, "regime_labels", drawn)
 
 
 def counted(config: RunConfig, epochs: int) -> tuple[float, int]:
     """Steps of a whole training, from the batches of its loader in some epochs, and how many images are labelled."""
-    loaders = Loaders(config, assemble.run_data(config))
+    loaders = Loaders(config, build.run_data(config))
     loader, counts = loaders.training_loader(0, 1), []
     for epoch in range(epochs if loaders.varies else 1):
         loader.set_epoch(epoch)

@@ -12,7 +12,7 @@ from folder_sets import write_folder_set
 from mtpsl.cli import main
 from mtpsl.errors import UserError
 from mtpsl.networks import MultiTaskNetwork
-from mtpsl.training.assemble import build_network
+from mtpsl.training.build import build_network
 from mtpsl.training.config import parse_config
 from mtpsl.training.settings import TrainingSettings
 from mtpsl.training.smallest_batch import check_smallest_batch

@@ -9,8 +9,8 @@ import pytest
 
 from mtpsl.errors import UserError
 from mtpsl.training.config import parse_config, read_yaml
-from mtpsl.training.folder import RunFolder
-from mtpsl.training.open_data import open_split
+from mtpsl.training.data import open_split
+from mtpsl.training.run_folder import RunFolder
 from mtpsl.training.settings import DataSettings, TrainingSettings
 
 

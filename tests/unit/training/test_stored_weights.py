@@ -8,7 +8,7 @@ import pytest
 
 from builders import tasks
 from mtpsl.errors import UserError
-from mtpsl.training.assemble import build_network
+from mtpsl.training.build import build_network
 from mtpsl.training.config import parse_config
 
 

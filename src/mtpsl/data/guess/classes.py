@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from mtpsl.data.formats.meanings import color_codes
 from mtpsl.data.guess.entry import Entry, Labels, ranges
-from mtpsl.data.meanings import color_codes
 from mtpsl.errors import UserError
 
 #: more different numbers or colors than this are no classes

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtpsl.data.stored import Stored
+from mtpsl.data.formats.stored import Stored
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtpsl.data.arrays import ARRAY_SUFFIXES
+from mtpsl.data.formats.files import ARRAY_SUFFIXES
 from mtpsl.data.guess.roles import ROLES, role_of
-from mtpsl.data.places import SPLIT, Folders
+from mtpsl.data.layouts.places import SPLIT, Folders
 from mtpsl.data.split_names import find_split
-from mtpsl.data.tree import sub_folders
 from mtpsl.errors import UserError
-from mtpsl.files import files_below
+from mtpsl.files import files_below, sub_folders
 from mtpsl.pictures import SUFFIXES
 
 #: what init looks for, for messages

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-from mtpsl.data.hash_split import HashSplit
+from mtpsl.data.layouts.hash_split import HashSplit
 
 #: how many seeds are tried
 SEEDS = 50

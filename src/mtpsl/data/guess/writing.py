@@ -10,9 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from mtpsl.data.description import parse_description
-from mtpsl.data.folder_files import SplitFiles, list_split
 from mtpsl.data.formats import FORMATS
+from mtpsl.data.formats.stored import read_stored
 from mtpsl.data.guess.classes import guess_classes
 from mtpsl.data.guess.entry import Entry, Labels
 from mtpsl.data.guess.folders import Layout, find_layout, with_endings
@@ -27,15 +26,16 @@ from mtpsl.data.guess.numbers import (
 )
 from mtpsl.data.guess.roles import INVERSE, REGRESSION, letters
 from mtpsl.data.guess.splitting import guess_split
-from mtpsl.data.hash_split import HashSplit
-from mtpsl.data.late_progress import LateProgress
-from mtpsl.data.layouts import recognize
+from mtpsl.data.layouts.description import parse_description
+from mtpsl.data.layouts.folder_files import SplitFiles, list_split
+from mtpsl.data.layouts.hash_split import HashSplit
+from mtpsl.data.registry import recognize
 from mtpsl.data.sizes import Size
-from mtpsl.data.stored import read_stored
 from mtpsl.data.yaml_files import load_yaml
 from mtpsl.errors import UserError
 from mtpsl.phrases import command, counted
 from mtpsl.pictures import read_header
+from mtpsl.progress import LateProgress
 
 #: at most so many labels of a task are read: classes may be rare, other numbers are alike
 READ = {"segmentation": 300, "edges": 60, "human_parts": 300}

@@ -1,0 +1,91 @@
+"""Labels as the files of a `folder` data set, without loss: PNG for whole numbers, npy for others and several maps."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from mtpsl.data.formats import FORMATS
+from mtpsl.data.formats.base import LabelFormat
+from mtpsl.data.formats.own_format import OwnFormat
+from mtpsl.errors import UserError
+from mtpsl.plugins import class_name
+
+#: kinds of label whose numbers are real
+REAL = ("depth", "normals", "regression")
+#: what these files say about the numbers in them, in place of what the source's files said
+STORED: dict[str, Any] = {"ignore": 255, "scale": 1.0, "missing": "nan", "threshold": 0.5, "values": None}
+#: the same of one kind only
+OF_KIND: dict[str, dict[str, Any]] = {"regression": {"offset": 0.0}}
+
+
+def describe(name: str, label_format: LabelFormat) -> dict[str, Any]:
+    """The entry in dataset.yaml of a task whose labels `stored` writes: the same task, other numbers in the files.
+
+    Raises:
+        UserError: such an entry cannot say what the source's format says.
+    """
+    if isinstance(label_format, OwnFormat):
+        return {**describe(name, label_format.base), "type": class_name(label_format.cls), **label_format.options}
+    kind = label_format.kind
+    entry: dict[str, Any] = {} if kind == name else {"type": kind}
+    for field in fields(FORMATS[kind]):  # type: ignore[arg-type]
+        said = STORED | OF_KIND.get(kind, {})
+        value = said[field.name] if field.name in said else getattr(label_format, field.name, field.default)
+        if value is not MISSING and value != field.default:
+            entry[field.name] = _plain(value)
+    if entry.get("ignore") and kind == "segmentation" and _classes(entry) > STORED["ignore"]:
+        entry["ignore"] = 65535
+    again = FORMATS[kind](**{key: value for key, value in entry.items() if key != "type"}).task(name)
+    if again.options() != label_format.task(name).options():
+        raise UserError(f"task {name}: a dataset.yaml cannot say {label_format.task(name).options()}")
+    return entry
+
+
+def stored(label_format: LabelFormat, target: Tensor, valid: Bool[Tensor, "h w"]) -> np.ndarray:
+    """The array of a label's file; `label_format` is the one that reads it."""
+    x, known = target.numpy(), valid.numpy()
+    if label_format.kind == "normals":
+        return np.where(known[..., None], np.moveaxis(x, 0, 2), np.float32(0))
+    if label_format.kind == "regression":
+        return np.where(known[..., None], np.moveaxis(x, 0, 2), np.float32(np.nan))
+    if label_format.kind == "multilabel":
+        return np.where(known[..., None], np.moveaxis(x, 0, 2), 255).astype(np.uint8)
+    plane = x[0] if x.ndim == 3 else x
+    if label_format.kind == "depth":
+        return np.where(known, plane, np.float32(np.nan))
+    ignore = int(label_format.ignore)  # type: ignore[attr-defined]
+    return np.where(known, plane, ignore).astype(np.uint8 if ignore < 256 else np.uint16)
+
+
+def require_equal(
+    label_format: LabelFormat, array: np.ndarray, path: Path, target: Tensor, valid: Bool[Tensor, "h w"]
+) -> None:
+    """Require that a label's file gives the label back to the bit.
+
+    Raises:
+        UserError: it does not.
+    """
+    again, known = label_format.decode(array, path)
+    if not torch.equal(known, valid) or not torch.equal(again, target):
+        raise UserError(f"{path}: this label cannot be stored as such a file without loss: convert with --to packed")
+
+
+def suffix(label_format: LabelFormat) -> str:
+    """Of the files of a task."""
+    return ".npy" if label_format.kind in (*REAL, "multilabel") else ".png"
+
+
+def _classes(entry: dict[str, Any]) -> int:
+    classes = entry["classes"]
+    return classes if isinstance(classes, int) else len(classes)
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,130 @@
+"""Which files of a folder are the images and labels of a split, and which are not."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mtpsl.data.formats.files import ARRAY_SUFFIXES
+from mtpsl.data.layouts.places import Place
+from mtpsl.files import files_below, leads_nowhere
+from mtpsl.phrases import counted
+from mtpsl.pictures import FOREIGN_SUFFIXES, SUFFIXES
+
+#: suffixes that someone might take for supported; other files (notes, thumbnails' caches) are passed over
+FOREIGN = {*FOREIGN_SUFFIXES, *SUFFIXES, *ARRAY_SUFFIXES, ".h5", ".hdf5", ".mat", ".npz", ".pfm", ".pt", ".pth"}
+
+
+@dataclass(frozen=True)
+class SplitFiles:
+    """The files of one split by key, what is wrong with them, and what is passed over, one line each."""
+
+    images: dict[str, Path]
+    labels: dict[str, dict[str, Path]]
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def list_split(
+    places: Mapping[str, Place],
+    *,
+    beside: Path | None = None,
+    known: Collection[str] = (),
+    keep: Callable[[str], bool] = lambda key: True,
+) -> SplitFiles:
+    """Find the images and labels of a split without opening them.
+
+    Args:
+        places: where those of `image` and of each task to read lie.
+        beside: the folder around them, of which others are noted.
+        known: names of folders there that belong to the data set.
+        keep: which names are in this split.
+    """
+    found = SplitFiles({}, {})
+    image = places["image"]
+    found.images.update(_by_key(image, places, SUFFIXES, found, keep))
+    if not found.images:
+        found.problems.append(f"{image.folder}: there is no image in it: put {', '.join(SUFFIXES)} files there")
+    for name, place in places.items():
+        if name == "image":
+            continue
+        labels = found.labels[name] = _by_key(place, places, ARRAY_SUFFIXES, found, keep)
+        orphans = sorted(labels.keys() - found.images.keys())
+        if orphans and found.images:
+            names = _some([labels[key].relative_to(place.folder).as_posix() for key in orphans])
+            found.problems.append(
+                f"{place.folder}: no image belongs to {names}: "
+                f"a label should have the name of its image in {image.folder}"
+            )
+    others = [
+        path.name
+        for path in (sorted(beside.iterdir()) if beside is not None and beside.is_dir() else [])
+        if path.is_dir() and not path.name.startswith(".") and path.name not in known
+    ]
+    if others:
+        found.notes.append(f"{beside}: passed over, since the description has no such task: {_some(others)}")
+    return found
+
+
+def key_of(path: Path) -> str:
+    """What an image and its labels have in common: the path below their folder without suffix.
+
+    One form of Unicode, since a file system may have composed letters where another has accents of their own.
+
+    >>> key_of(Path("scene7/3.png"))
+    'scene7/3'
+    """
+    return unicodedata.normalize("NFC", path.with_suffix("").as_posix())
+
+
+def _by_key(
+    place: Place,
+    places: Mapping[str, Place],
+    suffixes: Sequence[str],
+    split: SplitFiles,
+    keep: Callable[[str], bool],
+) -> dict[str, Path]:
+    """The files of a kind; what is wrong with others goes to the split's problems and notes."""
+    folder = place.folder
+    found: dict[str, Path] = {}
+    twice: list[str] = []
+    foreign: list[str] = []
+    lost: list[str] = []
+    others: list[str] = []
+    sharing = [other for other in places.values() if other.folder == folder]
+    if leads_nowhere(folder):
+        split.problems.append(f"{folder}: is a link to nothing ({os.readlink(folder)}): mend or remove it")
+    for path in files_below(folder) if folder.is_dir() else ():
+        inner, suffix = path.relative_to(folder), path.suffix.lower()
+        owners = [other for other in sharing if other.key_part(path.name) is not None]
+        if owners and max(owners, key=lambda owner: owner.literal) != place:
+            continue
+        part = place.key_part(path.name)
+        if leads_nowhere(path):
+            lost.append(f"{inner} ({os.readlink(path)})")
+        elif part is not None and suffix in suffixes and path.is_file():
+            key = unicodedata.normalize("NFC", inner.with_name(part).as_posix())
+            if not keep(key):
+                continue
+            other = found.setdefault(key, path)
+            twice += [inner.as_posix()] if other != path else []
+        else:
+            (foreign if part is not None and suffix in FOREIGN else others).append(inner.as_posix())
+    if lost:
+        split.problems.append(f"{folder}: links to nothing: {_some(lost)}: mend or remove them ({len(lost)} in all)")
+    if twice:
+        split.problems.append(f"{folder}: a second file of the same name: {_some(twice)}: keep one of each")
+    if foreign:
+        split.problems.append(
+            f"{folder}: files should be {', '.join(suffixes)}, not {_some(foreign)}: convert or remove them"
+        )
+    if others:
+        split.notes.append(f"{folder}: {counted(len(others), 'file')} passed over: {_some(others)}")
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
