@@ -15,6 +15,7 @@ import yaml
 from command import write_dataset
 from PIL import Image
 
+import mtpsl
 from mtpsl.cli import main
 from mtpsl.plugins.modules import IMPORTED, VARIABLE, known
 
@@ -147,3 +148,59 @@ def test_an_example_trains_continues_is_scored_and_predicts(
     assert json.loads((out / "scores.json").read_text())["epoch"] == 2
     again = yaml.safe_load((out / "config.yaml").read_text())
     assert again == {**stored, "training": {**stored["training"], "epochs": 2}}
+
+
+def test_what_a_data_set_names_is_run_only_with_trust(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    root = tmp_path / "mine"
+    with_task(root, data)
+    out, names = tmp_path / "out", f"{root / 'dataset.yaml'} names code, {root / 'own_task.py'} (RelativeNumbers)"
+    for command in (["check", root], ["convert", root, out], ["train", "--data.root", root, "--out", out]):
+        assert run(*command) == 2
+        assert names in capsys.readouterr().err
+    assert not IMPORTED
+    assert not out.exists()
+    assert run("check", root, "--trust-code") == 0
+    for form in ("packed", "folder"):
+        assert run("convert", root, tmp_path / form, "--to", form, "--trust-code") == 0
+        assert run("check", tmp_path / form, "--trust-code") == 0
+    description = (root / "dataset.yaml").read_text()
+    for wrong, said in (("floor: 2.0", "floor: [1]"), ("floor: 2.0", "floor: -1.0"), ("floor: 2.0", "flor: 1.0")):
+        (root / "dataset.yaml").write_text(description.replace(wrong, said))
+        capsys.readouterr()
+        assert run("check", root, "--trust-code") == 2
+        error = capsys.readouterr().err
+        assert said.partition(":")[0] in error
+        assert error.count("\n") == 1
+
+
+def test_a_recipe_names_code_beside_it_and_a_changed_file_is_not_continued_with(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file, out = tmp_path / "own_weighting.py", tmp_path / "run"
+    text = "from mtpsl import Uniform\n\n\nclass Halved(Uniform):\n    pass\n"
+    file.write_text(text)
+    (tmp_path / "recipe.yaml").write_text("weighting: own_weighting.py:Halved\nobjective: supervised\n")
+    words = ["train", tmp_path / "recipe.yaml", "--data.root", data, "--out", out, *NETWORK, *SMALL]
+    assert run(*words) == 2
+    assert f"recipe.yaml names code, {file} (Halved)" in capsys.readouterr().err
+    assert not out.exists()
+    assert run(*words, "--trust-code") == 0
+    assert json.loads((out / "scores.json").read_text())["run"]["label"] == "supervised + Halved"
+
+    forget()
+    with pytest.raises(mtpsl.UserError, match="trust_code=True"):
+        mtpsl.load(out)
+    assert mtpsl.load(out, trust_code=True).epoch == 1
+    forget()
+    file.write_text(text.replace("pass", "value = 2"))
+    resume = ["train", "--resume", out, "--training.epochs", "2", "--quiet"]
+    capsys.readouterr()
+    assert run(*resume, "--weighting", f"{file}:Halved") == 2
+    assert "was changed since the run was trained with it" in capsys.readouterr().err
+    assert run(*resume, "--trust-code") == 0  # with the copy
+    file.unlink()
+    shutil.rmtree(out / "code")
+    forget()
+    capsys.readouterr()
+    assert run("evaluate", out, "--trust-code") == 2
+    assert "there is no such file, nor its copy" in capsys.readouterr().err
