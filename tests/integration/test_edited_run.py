@@ -42,6 +42,8 @@ OTHER: dict[str, Any] = {
     "training.clip": 0.5,
     "training.accumulate": 2,
     "training.validate_every": 1,
+    "training.keep_best": True,
+    "training.patience": 3,
     "training.scales": [1.0],
     "training.flip": False,
     "training.rotation": 5.0,

@@ -28,6 +28,12 @@ LINES = {
     "clip": Line("0.01", {"gradient"}),
     "accumulate": Line("2", {"gradient", "rates", "steps"}),
     "validate_every": Line("1", {"validated"}),
+    "keep_best": Line("true", {"best"}),
+    "patience": Line(
+        "1",
+        {"epochs", "rates", "steps", "progress", "validated"},
+        beside="--training.epochs 6 --training.lr 0.3 --training.validate_every 1",
+    ),
     "scales": Line("[1.5]", AUGMENTED),
     "flip": Line("false", AUGMENTED),
     "rotation": Line("20", AUGMENTED),

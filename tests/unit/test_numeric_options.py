@@ -29,7 +29,7 @@ COUNT, POSITIVE, NOT_NEGATIVE, SHARE = [-1, 0], [-1.0, 0.0, nan, inf], [-1.0, na
 SEED = [2**63, -(2**70)]
 NONSENSE: dict[str, list[Any]] = {
     **dict.fromkeys(["decoder_channels", "head_channels", "discriminator_channels", "film_halving"], COUNT),
-    **dict.fromkeys(["max_pairs", "optim_niter", "epochs", "batch_size", "accumulate"], COUNT),
+    **dict.fromkeys(["max_pairs", "optim_niter", "epochs", "patience", "batch_size", "accumulate"], COUNT),
     **dict.fromkeys(["validate_every", "devices", "classes", "limit", "scenes_train", "scenes_val"], COUNT),
     **dict.fromkeys(["width", "mapping_width", "mapping_lr", "film_lr", "discriminator_lr"], POSITIVE),
     "encoder_lr_factor": POSITIVE,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mtpsl.commands.parsing import add_trust_option, make_parser, parse
+from mtpsl.commands.parsing import add_checkpoint, add_trust_option, make_parser, parse
 from mtpsl.commands.spinner import loading
 from mtpsl.errors import UserError
 
@@ -28,6 +28,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         default=None,
         help="other data of the same form to score it on; scores.json keeps the scores of the run's own",
     )
+    add_checkpoint(parser)
     parser.add_argument("--split", type=str | None, default=None, help="split to score; by default the run's")
     parser.add_argument("--batch_size", type=int | None, default=None, help="images at a time; by default the run's")
     parser.add_argument(
@@ -72,7 +73,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     if values.sheets < 0:
         raise UserError(f"--sheets should not be negative: {values.sheets}")
     trust_from_here(values.trust_code)
-    run = load_run(values.run)
+    run = load_run(values.run, values.checkpoint)
     chosen = {name: values[name] for name in ("nms", "tolerance", "absent") if values[name] is not None}
     tasks = with_metric_options(run.tasks, chosen)
     data = scoring_data(run, values.data.root, values.split)
@@ -87,6 +88,8 @@ def evaluate(arguments: Sequence[str]) -> None:
             root=data.settings.root,
             epoch=run.epoch,
             size=found.size,
+            stopped=run.stopped_early,
+            which=run.checkpoint,
         )
     if values.json:
         write_evaluation(values.json, run, data, found, chosen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import jsonargparse
 
@@ -55,6 +56,16 @@ def own_layout(name: str | None) -> str | None:
         name = absolute(str(name), Path.cwd())
         layout_class(name, named=True)
     return name
+
+
+def add_checkpoint(parser: jsonargparse.ArgumentParser) -> None:
+    """Which network of a run to use."""
+    parser.add_argument(
+        "--checkpoint",
+        type=Literal["last", "best"],
+        default="last",
+        help="the network of the last epoch, or of that with the best validation scores (--training.keep_best)",
+    )
 
 
 def parse(parser: jsonargparse.ArgumentParser, arguments: Sequence[str]) -> jsonargparse.Namespace:

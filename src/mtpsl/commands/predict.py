@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtpsl.commands.parsing import add_trust_option, make_parser, parse
+from mtpsl.commands.parsing import add_checkpoint, add_trust_option, make_parser, parse
 from mtpsl.commands.spinner import loading
 from mtpsl.phrases import counted, no_pictures
 
@@ -29,6 +29,7 @@ def predict(arguments: Sequence[str]) -> None:
         nargs="+",
         help="picture files, or a folder: all .png, .jpg, .bmp, .webp, .gif and .tif below it",
     )
+    add_checkpoint(parser)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
     parser.add_argument("--overwrite", action="store_true", help="write into a folder that holds files")
     parser.add_argument(
@@ -45,7 +46,7 @@ def predict(arguments: Sequence[str]) -> None:
         from mtpsl.training.trained import load
         from mtpsl.visualization.sheets import draw_sheet
 
-    run = load(values.run, trust_code=values.trust_code)
+    run = load(values.run, checkpoint=values.checkpoint, trust_code=values.trust_code)
     summary = run.predictor.predict_files(
         values.pictures, values.out, draw=draw_sheet, overwrite=values.overwrite, tile=values.tile
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -69,7 +70,6 @@ def train(arguments: Sequence[str]) -> None:
 
     with loading():
         from mtpsl.training.build import run_data
-        from mtpsl.training.length import decided
         from mtpsl.training.malloc import memory_needed
         from mtpsl.training.run import train as train_run
 
@@ -83,22 +83,32 @@ def train(arguments: Sequence[str]) -> None:
                 scores = train_run(single, folder / name, progress=not quiet)
             report(scores, folder / name)
         return
-    finished = resume is not None and RunFolder(folder).finished(decided(config.training.epochs))
+    before = modified(RunFolder(folder).checkpoint)
     with memory_needed(LESS_MEMORY):
         scores = train_run(config, folder, resume=resume is not None, progress=not quiet)
-    if finished:
+    if resume is not None and modified(RunFolder(folder).checkpoint) == before:
         print(f"{resume}: was trained to its last epoch already")
     report(scores, folder)
+
+
+def modified(file: Path) -> int:
+    """When a file was written; 0 where there is none."""
+    return file.stat().st_mtime_ns if file.is_file() else 0
 
 
 def report(scores: dict[str, Any], folder: Path) -> None:
     """Print the scores of the last epoch (in the first of several processes)."""
     from mtpsl.commands.evaluate import print_scores
+    from mtpsl.training.run_folder import RunFolder
 
     if os.environ.get("LOCAL_RANK", "0") != "0":
         return
 
     print_scores(scores, f"{folder}, last epoch")
+    best = RunFolder(folder).best_scores
+    if best.is_file():
+        content = json.loads(best.read_text(encoding="utf-8"))
+        print(f"best epoch: {content['epoch']}, kept for --checkpoint best (scores: {best})")
 
 
 def take(words: list[str], option: str) -> str | None:

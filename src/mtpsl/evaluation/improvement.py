@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from statistics import fmean
 
+from mtpsl.evaluation.evaluate import Scores
 from mtpsl.structures import Score
 
 
@@ -32,6 +34,29 @@ def delta_mtl(scores: Mapping[str, Score], baseline: Mapping[str, Score]) -> flo
     if absent := [task for task in scores if task not in baseline]:
         raise ValueError(f"baseline should have a score of {', '.join(absent)}, it has {', '.join(baseline) or 'none'}")
     return fmean(_improvement(task, score, baseline[task]) for task, score in scores.items())
+
+
+def mean_improvement(scores: Scores, first: Scores) -> float:
+    """The mean relative improvement of a network over its own earlier scores, in percent; above zero is better.
+
+    The mean over tasks of the mean over each task's scores. Earlier scores that are zero or NaN are left out, since
+    nothing is relative to them. NaN where a score is NaN that was not, or where nothing is left.
+
+    Args:
+        scores: all scores of all tasks.
+        first: the earlier ones.
+
+    >>> one = {"depth": {"abs_err": Score(0.5, "m", False)}, "edges": {"odsf": Score(0.0, "%", True)}}
+    >>> two = {"depth": {"abs_err": Score(0.25, "m", False)}, "edges": {"odsf": Score(9.0, "%", True)}}
+    >>> mean_improvement(two, one)
+    50.0
+    """
+    means = []
+    for task, before in first.items():
+        known = [name for name, score in before.items() if score.value and not math.isnan(score.value)]
+        if known:
+            means.append(fmean(_improvement(task, scores[task][name], before[name]) for name in known))
+    return fmean(means) if means else float("nan")
 
 
 def _improvement(task: str, score: Score, single: Score) -> float:

@@ -84,7 +84,8 @@ def load_run(path: Path) -> RunScores:
     content = _Reader(_read_json(file), str(file))
     run = content.inner("run")
     epochs, epoch = run.get("epochs", int), content.get("epoch", int)
-    if not run.get("complete", bool) or epoch < epochs:
+    early = run.content.get("stopped_early") is True
+    if not run.get("complete", bool) or (epoch < epochs and not early):
         raise UnfinishedRunError(f"{path} stopped at epoch {epoch} of {epochs}: {resuming(path)} goes on")
     size = run.get("image_size", list)
     if len(size) != 2 or not all(type(side) is int and side > 0 for side in size):

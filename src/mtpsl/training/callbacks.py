@@ -7,16 +7,19 @@ import io
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback, Checkpoint, RichProgressBar
 
 from mtpsl.errors import UserError
+from mtpsl.evaluation.evaluate import Scores
 from mtpsl.files import write_text
+from mtpsl.tasks import Task
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.run_folder import RunFolder
+from mtpsl.visualization.curves import draw_curves
 
 
 class History(Callback):
@@ -55,6 +58,8 @@ class History(Callback):
             write_text(self.folder.path / "metrics.csv", as_csv(self.rows))
             if pl_module.scores is not None:
                 self.on_scores(pl_module, epoch)
+                units = {task.name: task.score_types for task in pl_module.tasks}
+                draw_curves(self.rows, units, self.folder.path / "curves.png", title=self.folder.path.name)
 
     def state_dict(self) -> dict[str, Any]:
         """The rows so far."""
@@ -73,11 +78,12 @@ class LastCheckpoint(Checkpoint):
     Args:
         folder: the run.
         record: what the checkpoint says of the run (`training.continued.record`).
+        written: called with the epoch (counted from 1) when its checkpoint is in place.
     """
 
-    def __init__(self, folder: RunFolder, record: Mapping[str, Any]) -> None:
+    def __init__(self, folder: RunFolder, record: Mapping[str, Any], written: Callable[[int], None]) -> None:
         super().__init__()
-        self.folder, self.record = folder, dict(record)
+        self.folder, self.record, self.written = folder, dict(record), written
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
@@ -91,16 +97,44 @@ class LastCheckpoint(Checkpoint):
         trainer.save_checkpoint(unfinished)
         if trainer.is_global_zero:
             os.replace(unfinished, self.folder.checkpoint)
+            self.written(trainer.current_epoch + 1)
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's bar with the loss beside it, without the logger's version."""
+    """Lightning's bar with the loss and the scores of the last validation beside it, without the logger's version."""
+
+    scores = ""
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Note the scores."""
+        if isinstance(pl_module, TrainingModule) and pl_module.scores is not None:
+            self.scores = primary_scores(pl_module.tasks, pl_module.scores)
+        super().on_train_epoch_end(trainer, pl_module)
 
     def get_metrics(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
         """What stands beside the bar."""
-        return {name: x for name, x in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
+        found = {name: x for name, x in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
+        return found | ({"validation": self.scores} if self.scores else {})
+
+
+def primary_scores(tasks: Sequence[Task], scores: Scores) -> str:
+    """The score of each task that counts in tables, short enough for one line.
+
+    >>> from mtpsl.structures import Score
+    >>> from mtpsl.tasks import Depth, Segmentation
+    >>> found = {"segmentation": {"miou": Score(57.72, "%", True)}, "depth": {"abs_err": Score(0.3141, "m", False)}}
+    >>> primary_scores([Segmentation(num_classes=3), Depth()], found)
+    'mIoU 57.7 · depth 0.314 m'
+    """
+    words = []
+    for task in tasks:
+        score = scores[task.name][task.primary]
+        name = "mIoU" if task.name == "segmentation" else task.name
+        unit = "" if score.unit == "%" else f" {score.unit}"
+        words.append(f"{name} {score.value:.3g}{unit}".rstrip())
+    return " · ".join(words)
 
 
 def keep(name: str, module: TrainingModule) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mtpsl.errors import UserError
 from mtpsl.plugins import CODE
+from mtpsl.training.best import stopped_early
 from mtpsl.training.build import RunData
 from mtpsl.training.config import RunConfig, by_name
 from mtpsl.training.length import decided
@@ -39,6 +40,8 @@ FOR_LATER_EPOCHS = {
     "training.clip",
     "training.accumulate",
     "training.validate_every",
+    "training.keep_best",
+    "training.patience",
     "training.scales",
     "training.flip",
     "training.rotation",
@@ -95,6 +98,13 @@ def changed_options(path: Path, config: RunConfig, checkpoint: Mapping[str, Any]
         raise UserError(
             f"{path}: {late[0]} is {written(changed[late[0]][1])} now, but the run was trained to its last epoch with "
             f"{written(changed[late[0]][0])}: change it back, or give more epochs with --training.epochs"
+        )
+    late = [name for name in changed if name in FOR_LATER_EPOCHS]
+    if late and stopped_early(checkpoint, config.training):
+        raise UserError(
+            f"{path}: {late[0]} is {written(changed[late[0]][1])} now, but with training.patience "
+            f"{config.training.patience} it has stopped after epoch {epoch}: raise --training.patience, or give null, "
+            "to train on"
         )
     return changed
 

@@ -18,6 +18,7 @@ from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Scores
 from mtpsl.phrases import command, resuming
 from mtpsl.tasks import Task
+from mtpsl.training.best import BestEpoch, stopped_early
 from mtpsl.training.build import (
     RunData,
     build_augmentation,
@@ -119,6 +120,7 @@ def train(
         print(line, file=sys.stderr)
     config = with_precision(config, folder)
     module = TrainingModule(network, objective, data.tasks, augmentation, config.training, weighting)
+    best = BestEpoch(folder, config.training)
     history = History(
         folder,
         lambda module, epoch: folder.write_scores(
@@ -129,12 +131,13 @@ def train(
             root=config.data.root,
             epoch=epoch,
             size=size,
+            stopped=best.stopped,
         ),
     )
     loaders = Loaders(config, data, objective)
-    last = LastCheckpoint(folder, record(config, data))
+    last = LastCheckpoint(folder, record(config, data), best.copy)
     average = [] if config.training.ema is None else [EMAWeightAveraging(decay=config.training.ema)]
-    callbacks = [history, *average, last, *([ExpectedTime()] if progress else [])]
+    callbacks = [best, history, *average, last, *([ExpectedTime()] if progress else [])]
     trainer = make_trainer(config, folder, callbacks, progress, varies=loaders.varies)
     if main and not resume:
         folder.check_new()
@@ -142,7 +145,7 @@ def train(
         folder.write(config, data.tasks)
         folder.write_images(training_sizes(data, size))
     elif main:
-        folder.update(config, changed, int(stored["epoch"]) + 1)
+        folder.update(config, changed, int(stored["epoch"]) + 1, stopped_early(stored, config.training))
         for name, (old, new) in changed.items():
             print(f"{out}: goes on with {name} {written(new)} (before: {written(old)})", file=sys.stderr)
     if trainer.strategy.root_device.type == "cpu":

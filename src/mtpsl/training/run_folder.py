@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -26,7 +21,11 @@ from mtpsl.plugins import CODE, CodeRecord, copy_code, names_code, title
 from mtpsl.structures import Score
 from mtpsl.tasks import Task, describe_task, make_task
 from mtpsl.training.config import RunConfig, read_config, read_yaml
+from mtpsl.training.environment import environment
 from mtpsl.training.length import decided
+
+Which = Literal["last", "best"]
+"""Which checkpoint of a run."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,16 @@ class RunFolder:
     def checkpoint(self) -> Path:
         """The state after the last complete epoch."""
         return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The state after the epoch with the best validation scores (`training.keep_best`)."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def best_scores(self) -> Path:
+        """The scores of that epoch."""
+        return self.path / "scores_best.json"
 
     @property
     def scores(self) -> Path:
@@ -81,13 +90,16 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"{self.path} cannot be written: {error.strerror}") from error
 
-    def update(self, config: RunConfig, changed: Mapping[str, tuple[Any, Any]], epoch: int) -> None:
+    def update(
+        self, config: RunConfig, changed: Mapping[str, tuple[Any, Any]], epoch: int, stopped: bool = False
+    ) -> None:
         """Write what changes from an epoch on: config.yaml, what scores.json says of the run, and a list of changes.
 
         Args:
             config: the options to continue with.
             changed: old and new value of the options that differ from those of the epochs so far.
             epoch: how many there are.
+            stopped: whether it waits no longer for better scores (`training.patience`).
         """
         if self.read_config().to_dict() != config.to_dict():
             write_text(self.config, yaml.safe_dump(config.to_dict(), sort_keys=False))
@@ -102,11 +114,15 @@ class RunFolder:
             scores = json.loads(self.scores.read_text(encoding="utf-8"))
             epochs = decided(config.training.epochs)
             scores["run"] |= {"label": config.method, "regime": config.data.regime_name, "root": config.data.root}
-            scores["run"] |= {"epochs": epochs, "complete": scores["epoch"] >= epochs}
+            scores["run"] |= {
+                "epochs": epochs,
+                "complete": stopped or scores["epoch"] >= epochs,
+                "stopped_early": stopped,
+            }
             write_text(self.scores, json.dumps(scores, indent=2, allow_nan=False) + "\n")
 
     def finished(self, epochs: int = 0) -> bool:
-        """Whether the run has the scores of its last epoch, and that is not before `epochs`."""
+        """Whether the run has the scores of its last epoch and was meant for `epochs`; it may have stopped early."""
         try:
             run = json.loads(self.scores.read_text(encoding="utf-8"))["run"]
             return run["complete"] is True and run.get("epochs", 0) >= epochs
@@ -191,23 +207,28 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
 
-    def load_checkpoint(self) -> dict[str, Any]:
-        """The last checkpoint, read without executing anything.
+    def checkpoint_file(self, which: Which = "last") -> Path:
+        """The file of the last checkpoint or of the best."""
+        return self.best if which == "best" else self.checkpoint
+
+    def load_checkpoint(self, which: Which = "last") -> dict[str, Any]:
+        """The last checkpoint or the best, read without executing anything.
 
         Raises:
             UserError: there is none, or it is not a checkpoint of this package.
         """
-        if not self.checkpoint.is_file():
+        file = self.checkpoint_file(which)
+        if which == "best" and not file.is_file():
+            raise UserError(f"{self.path} has no best checkpoint: training keeps one with --training.keep_best true")
+        if not file.is_file():
             raise UserError(f"{self.path} has no checkpoint yet: {resuming(self.path)} trains it")
         try:
             # mapped: only what is used of it is read
-            content = torch.load(self.checkpoint, map_location="cpu", weights_only=True, mmap=True)
+            content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
         except Exception as error:  # torch raises a dozen kinds, depending on where a file is broken
-            raise UserError(
-                f"{self.checkpoint}: not a checkpoint that can be loaded safely; it is damaged or foreign"
-            ) from error
+            raise UserError(f"{file}: not a checkpoint that can be loaded safely; it is damaged or foreign") from error
         if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
-            raise UserError(f"{self.checkpoint}: not a checkpoint of a training run")
+            raise UserError(f"{file}: not a checkpoint of a training run")
         return content
 
     def write_scores(
@@ -220,8 +241,13 @@ class RunFolder:
         root: str | None,
         epoch: int,
         size: tuple[int, int],
+        stopped: bool = False,
+        which: Which = "last",
     ) -> None:
-        """Write scores.json with what a comparison needs to know of the run, and the folder of the data scored."""
+        """Write scores.json with what a comparison needs to know of the run, and the folder of the data scored.
+
+        `stopped`: the run ends there, before its last epoch. The best epoch has a file of its own.
+        """
         try:
             commit = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))["commit"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -238,48 +264,14 @@ class RunFolder:
             "network": config.network_options.get("encoder", title(config.network)),
             "epochs": config.training.epochs,
             "image_size": list(size),
-            "complete": epoch >= decided(config.training.epochs),
+            "complete": stopped or epoch >= decided(config.training.epochs),
+            "stopped_early": stopped,
             "commit": commit,
         }
         content = {"run": run, "split": config.data.val_split, "epoch": epoch, "scores": to_json(tasks, scores)}
-        write_text(self.scores, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def environment(config: RunConfig) -> dict[str, Any]:
-    """Versions, commit, hardware and seed."""
-    packages = ("mtpsl", "torch", "torchvision", "timm", "lightning", "torchmetrics", "numpy")
-    return {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "seed": config.training.seed,
-        "commit": source_commit(),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in packages},
-        "hardware": {
-            "processor": processor(),
-            "cores": os.cpu_count(),
-            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        },
-    }
-
-
-def source_commit() -> str:
-    """The commit of a source checkout of this package; empty where it is installed from elsewhere."""
-    here = Path(__file__).resolve().parent
-    try:
-        tracked = subprocess.run(["git", "ls-files", "--error-unmatch", __file__], cwd=here, capture_output=True)
-        if tracked.returncode:
-            return ""
-        found = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True)
-    except OSError:
-        return ""
-    return found.stdout.strip()
-
-
-def processor() -> str:
-    """The processor's name."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+        if which == "best":
+            run.pop("complete")
+            with suppress(OSError, ValueError, KeyError):
+                content["improvement"] = json.loads(self.best_scores.read_text(encoding="utf-8"))["improvement"]
+        file = self.best_scores if which == "best" else self.scores
+        write_text(file, json.dumps(content, indent=2, allow_nan=False) + "\n")

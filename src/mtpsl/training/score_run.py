@@ -111,7 +111,7 @@ def score_run(
     dataset, settings = data.dataset, data.settings
     size = image_size(dataset)
     evaluator = Evaluator(tasks)
-    written = run.folder.checkpoint.stat()
+    written = run.folder.checkpoint_file(run.checkpoint).stat()
     kept = InterruptedEvaluation(
         run.folder.path / "evaluation",
         data.split,
@@ -144,7 +144,7 @@ def images(dataset: PartialDataset, tasks: list[Task], data: ScoringData, batch_
 
 def draw_scored(run: TrainedRun, data: ScoringData, count: int, batch_size: int) -> Path:
     """Draw so many images, at even distances, and return the folder of the sheets."""
-    out = run.folder.path / "pictures" / data.sheets
+    out = run.folder.path / "pictures" / (data.sheets + "-best" * (run.checkpoint == "best"))
     save_sheets(
         run.network,
         run.tasks,
@@ -159,7 +159,13 @@ def write_evaluation(
     file: Path, run: TrainedRun, data: ScoringData, found: RunEvaluation, chosen: Mapping[str, object]
 ) -> None:
     """Write the scores of any data, and of other metric options than the run's, to a JSON file."""
-    head = {"run": str(run.folder.path), "split": data.split, "root": data.settings.root, "epoch": run.epoch}
+    head = {
+        "run": str(run.folder.path),
+        "split": data.split,
+        "root": data.settings.root,
+        "epoch": run.epoch,
+        "checkpoint": run.checkpoint,
+    }
     content = {**head, "metric_options": dict(chosen), **found.to_json()}
     write_text(file, json.dumps(content, indent=2, allow_nan=False) + "\n")
 

@@ -193,6 +193,9 @@ class TrainingSettings:
         clip: largest gradient norm; larger gradients are scaled down to it.
         accumulate: sum gradients over this many batches before a step.
         validate_every: epochs between validations; the last epoch is always validated.
+        keep_best: also keep the epoch whose validation scores improved most over those of the first validation, on
+            average over tasks, as checkpoints/best.ckpt and scores_best.json.
+        patience: stop after so many validations in a row without a better one, as `keep_best` compares them.
         scales: magnifications that augmentation draws from; 1 for none.
         flip: mirror half of the images.
         rotation: turn images about their centre by up to this many degrees to either side (PASCAL: 20).
@@ -229,6 +232,8 @@ class TrainingSettings:
     clip: float | None = None
     accumulate: int = 1
     validate_every: int = 10
+    keep_best: bool = False
+    patience: int | None = None
     scales: Sequence[float] = (1.0, 1.2, 1.5)
     flip: bool = True
     rotation: float = 0.0
@@ -246,7 +251,7 @@ class TrainingSettings:
     start_from: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "validate_every", "devices"):
+        for name in ("epochs", "batch_size", "accumulate", "validate_every", "patience", "devices"):
             value = getattr(self, name)
             check_at_least_one(**{f"training.{name}": None if value == "auto" else value})
         if self.rescale_draw != "log" and self.rescale is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, get_args, overload
 
 import numpy as np
 import torch
@@ -19,9 +19,10 @@ from mtpsl.inference import ImageLike, Prediction, Predictor, TrainingSizes, fin
 from mtpsl.objectives import Objective
 from mtpsl.plugins import is_object, title, trusting
 from mtpsl.tasks import Task
+from mtpsl.training.best import stopped_early
 from mtpsl.training.build import build_network, build_objective
 from mtpsl.training.config import RunConfig
-from mtpsl.training.run_folder import RunFolder
+from mtpsl.training.run_folder import RunFolder, Which
 from mtpsl.weighting import Weighting
 
 
@@ -35,6 +36,8 @@ class TrainedRun:
         tasks: what it predicts, in the order of the network's heads.
         network: a plain module in evaluation mode: images (b, 3, h, w) from 0 to 1 to an `Output`.
         epoch: how many epochs it was trained for.
+        checkpoint: whether it is the network of the last epoch or of the best.
+        stopped_early: whether training ended before its last epoch, since scores improved no more.
     """
 
     folder: RunFolder
@@ -42,6 +45,8 @@ class TrainedRun:
     tasks: list[Task]
     network: nn.Module
     epoch: int
+    checkpoint: Which = "last"
+    stopped_early: bool = False
 
     def __repr__(self) -> str:
         names = ", ".join(task.name for task in self.tasks)
@@ -100,7 +105,7 @@ class TrainedRun:
             UserError: it does not fit the configuration.
         """
         objective = build_objective(self.config, self.tasks, self.network)
-        load_weights(self.folder, self.folder.load_checkpoint(), self.tasks, None, objective)
+        load_weights(self.folder, self.folder.load_checkpoint(self.checkpoint), self.tasks, None, objective)
         return objective.eval()
 
 
@@ -108,6 +113,7 @@ def load(
     run: str | Path,
     *,
     device: torch.device | str | None = None,
+    checkpoint: Which = "last",
     trust_code: bool = False,
     network: nn.Module | None = None,
 ) -> TrainedRun:
@@ -116,6 +122,7 @@ def load(
     Args:
         run: its folder.
         device: where to compute; by default the first GPU, or the CPU.
+        checkpoint: the network of the `last` epoch, or of that with the `best` validation scores, where it was kept.
         trust_code: run the files of one's own (FILE.py:Class) that it was made with: only for a run of yours, or after
             reading them.
         network: for a run that was trained with a network of yours (`mtpsl.train(network=...)`): one like it, which
@@ -126,12 +133,12 @@ def load(
             are not trusted, or are not what they were.
     """
     with trusting(trust_code):
-        loaded = load_run(Path(run), network=network)
+        loaded = load_run(Path(run), checkpoint, network=network)
     loaded.network.to(best_device() if device is None else device)
     return loaded
 
 
-def load_run(path: Path, *, network: nn.Module | None = None) -> TrainedRun:
+def load_run(path: Path, which: Which = "last", *, network: nn.Module | None = None) -> TrainedRun:
     """The network of a run folder, on the CPU; `network` gets its weights where the run was trained with an object.
 
     Raises:
@@ -139,7 +146,9 @@ def load_run(path: Path, *, network: nn.Module | None = None) -> TrainedRun:
     """
     folder = RunFolder(path)
     config = folder.read_config()
-    checkpoint = folder.load_checkpoint()
+    if which not in get_args(Which):
+        raise UserError(f"checkpoint should be {' or '.join(get_args(Which))}, not {which!r}")
+    checkpoint = folder.load_checkpoint(which)
     tasks = folder.read_tasks()
     if network is None and is_object(config.network):
         raise UserError(
@@ -149,7 +158,8 @@ def load_run(path: Path, *, network: nn.Module | None = None) -> TrainedRun:
     if network is None:
         network = build_network(config, tasks, pretrained=False)
     load_weights(folder, checkpoint, tasks, network)
-    return TrainedRun(folder, config, tasks, network.eval(), int(checkpoint["epoch"]) + 1)
+    stopped = stopped_early(checkpoint, config.training)
+    return TrainedRun(folder, config, tasks, network.eval(), int(checkpoint["epoch"]) + 1, which, stopped)
 
 
 def load_weights(

@@ -3,11 +3,12 @@ from __future__ import annotations
 import csv
 import math
 from collections import defaultdict
+from math import isnan, nan
 
 import pytest
 
 from builders import SHARED, needs_shared
-from mtpsl.evaluation.improvement import delta_mtl
+from mtpsl.evaluation.improvement import delta_mtl, mean_improvement
 from mtpsl.structures import Score
 
 # Rows of the paper whose ΔMTL is not what Eq. 5 gives for the scores beside it (benchmark, regime, method).
@@ -101,3 +102,18 @@ def _rounding(printed: str, single: str) -> float:
     """How far half a unit in the last place of both numbers moves their relative difference, in percent."""
     half = [0.5 * 10.0 ** -len(text.split(".")[1]) for text in (printed, single)]
     return 100 * (half[0] + float(printed) / float(single) * half[1]) / float(single)
+
+
+def test_improvement_over_earlier_scores_is_a_mean_over_tasks_of_means_over_scores() -> None:
+    def scores(miou: float, accuracy: float, error: float) -> dict[str, dict[str, Score]]:
+        segmentation = {"miou": Score(miou, "%", True), "pixel_accuracy": Score(accuracy, "%", True)}
+        return {"segmentation": segmentation, "depth": {"abs_err": Score(error, "m", False)}}
+
+    first = scores(20.0, 50.0, 0.5)
+    assert mean_improvement(first, first) == 0
+    assert mean_improvement(scores(30.0, 55.0, 0.4), first) == pytest.approx(((50 + 10) / 2 + 20) / 2)
+    assert mean_improvement(scores(30.0, 55.0, 0.6), first) == pytest.approx(((50 + 10) / 2 - 20) / 2)
+    assert mean_improvement(scores(90.0, 55.0, 0.4), scores(0.0, 50.0, 0.5)) == pytest.approx((10 + 20) / 2)
+    assert mean_improvement(scores(90.0, 55.0, 0.4), scores(nan, 0.0, 0.5)) == pytest.approx(20)
+    assert isnan(mean_improvement(scores(nan, 55.0, 0.4), first))
+    assert isnan(mean_improvement(first, scores(nan, 0.0, 0.0)))
