@@ -46,7 +46,8 @@ def palette(num_classes: int, given: Sequence[Sequence[int] | None] | None = Non
     fixed: list[RGB | None] = [None if c is None else (int(c[0]), int(c[1]), int(c[2])) for c in given or ()]
     fixed += [None] * (num_classes - len(fixed))
     kept = tuple(color for color in fixed if color is not None)
-    made = iter(generated(num_classes - len(kept), kept))
+    with torch.device("cpu"):  # also where a caller makes tensors elsewhere, or without values
+        made = iter(generated(num_classes - len(kept), kept))
     return torch.tensor([color or next(made) for color in fixed], dtype=torch.float32) / 255
 
 
