@@ -28,14 +28,15 @@ from mtpsl.tasks import Edges, HumanParts, Normals, Saliency, Segmentation, Task
 from mtpsl.training.build import build_network, build_objective
 from mtpsl.training.config import read_config
 from mtpsl.training.malloc import keep_freed_memory
+from mtpsl.training.option_groups import merge_options
 
 TASKS: list[Task] = [Segmentation(num_classes=21), HumanParts(), Normals(loss="l1"), Saliency(), Edges()]
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "supervised": ("supervised", {}),
     "cross_task, 1 view": ("cross_task", {"views": 1}),
     "cross_task, 2 views": ("cross_task", {"views": 2}),
-    "cross_task, 1 view, mapping_checkpoint": ("cross_task", {"views": 1, "mapping_checkpoint": True}),
-    "cross_task, 2 views, mapping_checkpoint": ("cross_task", {"views": 2, "mapping_checkpoint": True}),
+    "cross_task, 1 view, mapping.checkpoint": ("cross_task", {"views": 1, "mapping": {"checkpoint": True}}),
+    "cross_task, 2 views, mapping.checkpoint": ("cross_task", {"views": 2, "mapping": {"checkpoint": True}}),
 }
 
 
@@ -90,9 +91,9 @@ def measure(
     name, options = VARIANTS[variant]
     config = read_config(find("recipes", "pascal_one_label"))
     if name == "supervised":
-        options = {"task_weights": config.objective_options["task_weights"]}
+        options = {"losses": config.objective_options["losses"]}
     else:
-        options = {**config.objective_options, **options}
+        options = merge_options(config.objective_options, options)
     config = dataclasses.replace(config, objective=name, objective_options=options)
     batch = make_batch(size, count).to(torch.device(device))
     before = peak_resident()

@@ -11,6 +11,7 @@ is what two steps add at most to a process of their own. SegNet and mappings at 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import multiprocessing
 import statistics
 import time
@@ -22,7 +23,7 @@ import torch
 from train_step import peak_resident
 
 from mtpsl.networks import SegNet
-from mtpsl.objectives import OBJECTIVES
+from mtpsl.objectives import OBJECTIVES, Extensions
 from mtpsl.structures import Batch, Sample
 from mtpsl.tasks import Depth, Normals, Segmentation, Task
 from mtpsl.training.malloc import keep_freed_memory
@@ -32,7 +33,7 @@ SIZE, BATCH, WIDTH = (64, 96), 8, 0.25
 GROWTH = {
     "supervised": ("supervised", {}),
     "cross_task, all pairs": ("cross_task", {"views": 1}),
-    "cross_task, max_pairs 2": ("cross_task", {"views": 1, "max_pairs": 2}),
+    "cross_task, extensions.max_pairs 2": ("cross_task", {"views": 1, "extensions": Extensions(max_pairs=2)}),
     "jtr": ("jtr", {}),
 }
 
@@ -65,7 +66,8 @@ def make_step(count: int, objective: str, options: Mapping[str, Any], weighting:
     tasks = make_tasks(1 if objective == "stl" else count)
     network = SegNet({task.name: task.out_channels for task in tasks}, width=WIDTH)
     known = OBJECTIVES[objective].__init__.__kwdefaults__ or {}
-    chosen = {**({"mapping_width": WIDTH} if "mapping_width" in known else {}), **options}
+    mapping = {"mapping": dataclasses.replace(known["mapping"], width=WIDTH)} if "mapping" in known else {}
+    chosen = {**mapping, **options}
     method = OBJECTIVES[objective](tasks, network, **chosen)
     method.set_progress(0.5)
     balance = WEIGHTINGS[weighting]([task.name for task in tasks])

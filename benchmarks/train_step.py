@@ -27,8 +27,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mtpsl.networks import SegNet
-from mtpsl.objectives import CrossTaskConsistency, Objective, Supervised
-from mtpsl.objectives.mapping import MappingLayer, MappingNetwork
+from mtpsl.objectives import CrossTaskConsistency, JointMappingOptions, Objective, Supervised
+from mtpsl.objectives.distance import cosine_distance
+from mtpsl.objectives.mapping import MappingNetwork
+from mtpsl.objectives.mapping.layers import MappingLayer
+from mtpsl.objectives.mapping.pairs import Pair
 from mtpsl.structures import Batch, Sample
 from mtpsl.tasks import Depth, Normals, Segmentation, Task
 from mtpsl.training.malloc import keep_freed_memory
@@ -129,12 +132,9 @@ class CrossTaskPair:
 
     def __call__(self, predictions: dict[str, Tensor], features: Tensor, one: Batch) -> Tensor:
         """Both sides, each in its own call."""
-        from mtpsl.objectives.mapping import cosine_distance
-        from mtpsl.objectives.pairs import pair_index
-
         tasks, mapping = self.objective.tasks, self.objective.mapping
         s, t = tasks[self.source], tasks[self.target]
-        pair = pair_index(torch.tensor([self.source]), torch.tensor([self.target]), len(tasks))
+        pair = torch.tensor([Pair(0, self.source, self.target).column(len(tasks))])
         source = mapping(mapping.stem(s.encode_prediction(predictions[s.name]), self.source), pair)
         label = t.encode_target(one.targets[t.name], one.valid[t.name])
         target = mapping(mapping.stem(label, self.target), pair)
@@ -169,7 +169,7 @@ def make_step(variant: str, width: float, batch: Batch) -> Callable[[], None]:
         objective = Supervised(TASKS, network)
     else:
         kinds = {"cross_task": CrossTaskConsistency, "loop": Loop, "naive": Loop}
-        objective = kinds[kind](TASKS, network, views=views, mapping_width=width)
+        objective = kinds[kind](TASKS, network, views=views, mapping=JointMappingOptions(width=width))
         if kind == "naive":
             objective.mapping = PlainMapping(objective.mapping)
     device = batch.images.device

@@ -1,7 +1,7 @@
 """Write a data set with a task that is unrelated to the others: labels of shuffled images.
 
     python benchmarks/unrelated_task.py ../shared/data/indoor benchmarks/data/indoor.yaml OUT
-    mtpsl train benchmarks/data/indoor_recipe.yaml --data.root OUT --data.regime one --objective.pairs auto
+    mtpsl train benchmarks/data/indoor_recipe.yaml --data.root OUT --data.regime one --objective.extensions.pairs auto
 
 OUT has links to the images and labels of the set and a fourth task, `shuffled`: the segmentation of another image of
 the split. `pairs: auto` should find that it is related to nothing (results: related_pairs.md).

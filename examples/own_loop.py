@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mtpsl import Augmentation, Batch, CrossTaskConsistency, Output
+from mtpsl import Augmentation, Batch, CrossTaskConsistency, JointMappingOptions, Output, TermOptions
 from mtpsl.data import PartialDataset, ScenesDataset, label_mask
 
 
@@ -36,7 +36,8 @@ def main(steps: int = 20) -> float:
     loader = DataLoader(data, batch_size=4, shuffle=True, collate_fn=lambda samples: Batch.collate(samples, specs))
 
     network = Tiny({task.name: task.out_channels for task in tasks})
-    objective = CrossTaskConsistency(tasks, network, ramp=0.5, mapping_width=0.25)  # owns its mapping network
+    term, mapping = TermOptions(ramp=0.5), JointMappingOptions(width=0.25)
+    objective = CrossTaskConsistency(tasks, network, term=term, mapping=mapping)  # owns its mapping network
     augment = Augmentation(tasks)
     optimizer = torch.optim.Adam([*network.parameters(), *objective.parameters()], lr=1e-3)
     for step in range(steps):

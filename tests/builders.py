@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from mtpsl.objectives import Objective
 from mtpsl.structures import Batch, Sample
 from mtpsl.tasks import Depth, Edges, Normals, Regression, Segmentation, Task
 from mtpsl.tasks.binary import BinaryTask
+from mtpsl.training.option_groups import constructor_arguments, dotted_names
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared folder beside the project is absent")
@@ -80,3 +83,29 @@ LABELS: dict[str, list[tuple[str, ...]]] = {
     "a task with none": [("segmentation",), ("depth", "segmentation"), ("depth",)],
     "one image": [("depth",)],
 }
+
+
+Kind = TypeVar("Kind", bound=Objective)
+
+
+def make_objective(kind: type[Kind], some: Sequence[Task], network: nn.Module, /, **options: object) -> Kind:
+    """An objective, its options by their last name: `width` is that of its mapping, `weight` that of its term."""
+    return kind(some, network, **constructor_arguments(kind, in_groups(kind, options)))
+
+
+def in_groups(kind: type, options: Mapping[str, object]) -> dict[str, object]:
+    """Options in the groups where a constructor has them."""
+    places = {name.rpartition(".")[2]: name for name in dotted_names(kind)}
+    placed: dict[str, object] = {}
+    for name, value in options.items():
+        group, _, leaf = places.get(name, name).rpartition(".")
+        if group:
+            placed[group] = {**placed.get(group, {}), leaf: value}  # type: ignore[dict-item]
+        else:
+            placed[leaf] = value
+    return placed
+
+
+def leaf_names(kind: type) -> set[str]:
+    """The last names of a constructor's options."""
+    return {name.rpartition(".")[2] for name in dotted_names(kind)}

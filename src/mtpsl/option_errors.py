@@ -25,6 +25,7 @@ UNKNOWN = re.compile(
     r"|Group '(?P<group>[^']+)' does not accept option '(?P<name>[^']+)'"
     r"|Option '(?P<option>[^']+)' is not accepted"
 )
+GROUP = re.compile(r"""Parser key "(?P<key>[^"]+)": Unable to load config '(?P<value>[^']*)'""")
 SINGLE = re.compile(r'Parser key "(?P<key>[^"]+)": Expected an? (?P<type>.*?)\. Got value: (?P<value>.*)')
 
 
@@ -37,8 +38,12 @@ def parsing_message(error: Exception) -> str:
     '--data.size should be two whole numbers such as 96,128, not 64'
     >>> parsing_message(ValueError('Parser key "epochs": Expected a <class \'int\'>. Got value: many'))
     '--epochs should be a whole number, not many'
+    >>> parsing_message(ValueError('Parser key "objective.mapping": Unable to load config \'resnet18\' - ...'))
+    '--objective.mapping holds options, `--objective.mapping.NAME VALUE`, not resnet18'
     """
     text = " ".join(str(error).split())
+    if group := GROUP.search(text):
+        return f"--{group['key']} holds options, `--{group['key']}.NAME VALUE`, not {group['value']}"
     found = UNION.search(text) or SINGLE.search(text)
     if not found:
         return text

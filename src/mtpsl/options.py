@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def check_finite(**values: float | None) -> None:
@@ -68,3 +69,19 @@ def check_share(of: str, **values: float) -> None:
     for name, value in values.items():
         if not 0 <= value <= 1:
             raise ValueError(f"{name} is a share of {of}, from 0 to 1, not {value}")
+
+
+def check_choice(choices: Sequence[object], **values: object) -> None:
+    """Refuse what is not one of some values.
+
+    Raises:
+        ValueError: a value is not.
+
+    >>> check_choice(("mean", "sum"), reduction="none")
+    Traceback (most recent call last):
+    ValueError: reduction should be 'mean' or 'sum', not 'none'
+    """
+    for name, value in values.items():
+        if value not in choices:
+            *most, last = map(repr, choices)
+            raise ValueError(f"{name} should be {', '.join(most)} or {last}, not {value!r}")

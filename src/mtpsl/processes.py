@@ -6,34 +6,34 @@ from jaxtyping import Bool, Float
 from torch import Tensor, distributed
 
 
-def several() -> bool:
+def is_distributed() -> bool:
     """Whether this is one of several training processes."""
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def sum_over_processes(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """The sum of every process' `x`, written into it."""
-    if several():
+    if is_distributed():
         distributed.all_reduce(x)
     return x
 
 
 def mean_over_processes(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """The mean of every process' `x`, written into it."""
-    if several():
+    if is_distributed():
         sum_over_processes(x).div_(distributed.get_world_size())
     return x
 
 
 def any_process(flags: Bool[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
     """True where it is true in any process."""
-    if not several():
+    if not is_distributed():
         return flags
     return sum_over_processes(flags.float()) > 0  # not every backend reduces bool
 
 
-def of_first_process(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+def copy_from_first_process(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """The first process' `x`, written into every other's."""
-    if several():
+    if is_distributed():
         distributed.broadcast(x, 0)
     return x

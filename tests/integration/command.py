@@ -16,7 +16,7 @@ SMALL = [
     *PLAIN,
     "--network.width", "0.125",
     "--objective.name", "cross_task",
-    "--objective.mapping_width", "0.125",
+    "--objective.mapping.width", "0.125",
     "--training.batch_size", "2",
     "--training.sheets", "1",
     "--training.validate_every", "2",

@@ -31,7 +31,7 @@ OTHER: dict[str, Any] = {
     "data.workers": 1,
     "data.cache": False,
     "training.sheets": 1,
-    "objective.mapping_checkpoint": True,
+    "objective.mapping.checkpoint": True,
     "training.epochs": 4,
     "training.batch_size": 1,
     "training.drop_last": False,

@@ -89,7 +89,7 @@ def test_json_holds_the_iou_of_every_class(run: Path, data: Path, tmp_path: Path
 def test_the_objective_is_built_only_where_it_is_asked_for(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = ["--objective", "cross_task", "--objective.mapping_width", "0.125"]
+    options = ["--objective", "cross_task", "--objective.mapping.width", "0.125"]
     run = make_run(tmp_path / "run", ["--data.root", str(data), *options]).path
     with monkeypatch.context() as patch:
         patch.setattr("mtpsl.training.trained.build_objective", lambda *_: pytest.fail("it was built"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from pathlib import Path
 
 import pytest
 
+from builders import leaf_names
 from mtpsl.cli import main
 from mtpsl.objectives import OBJECTIVES
 from pascal_tree import write_pascal
@@ -29,8 +29,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(tree: Path, objective: str, out: Path, *options: str) -> int:
-    known = inspect.signature(OBJECTIVES[objective]).parameters
-    mapping = ["--objective.mapping_width", "0.0625"] if "mapping_width" in known else []
+    mapping = ["--objective.mapping.width", "0.0625"] if "width" in leaf_names(OBJECTIVES[objective]) else []
     words = ["pascal_all_labels", "--data.root", str(tree), "--objective.name", objective, "--out", str(out)]
     return main(["train", *words, *SMALL, *mapping, *options])
 

@@ -69,7 +69,7 @@ def test_tasks_keep_the_order_in_which_the_objective_knows_them(first: Path, tmp
     [
         (["--network.width", "0.25"], "does not fit the run: size mismatch"),
         (["--tasks", "[depth,normals]"], "predicts depth, normals, segmentation, but the run depth, normals"),
-        (["--objective.mapping", "resnet18"], "does not fit the run"),
+        (["--objective.mapping.network", "resnet18"], "does not fit the run"),
         (["--training.start_from", "nowhere"], "is not a run folder"),
     ],
 )

@@ -42,7 +42,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_processes_of_a_run_stay_the_same(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     done = mtpsl(
-        "train", "--data.root", data, "--objective", "cross_task", "--objective.mapping_width", 0.125, "--weighting",
+        "train", "--data.root", data, "--objective", "cross_task", "--objective.mapping.width", 0.125, "--weighting",
         "mgda", "--training.devices", 2, "--training.epochs", 1, "--training.accumulate", 2, "--out", run, *OPTIONS,
         timeout=120,
     )  # fmt: skip

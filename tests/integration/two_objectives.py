@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, distributed, nn
 from two_processes import CHOSEN, UNEVEN, Tiny, part, sums, train
 
-from builders import batch, tasks
+from builders import batch, make_objective, tasks
 from mtpsl.augmentation.zoom_crop import Augmentation
 from mtpsl.objectives import OBJECTIVES, Objective
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task
 
-SMALL = {"mapping_width": 0.01}
+SMALL = {"width": 0.01}
 CASES: dict[str, tuple[str, dict[str, Any], float]] = {
     name: (name, {} if name in ("supervised", "semi_supervised") else SMALL, 0.5)
     for name in OBJECTIVES
@@ -68,7 +68,7 @@ def gradients(case: str, rows: slice) -> Tensor:
     name, options, progress = CASES[case]
     torch.manual_seed(0)
     some, network = tasks(), Tiny()
-    objective = settled(some, OBJECTIVES[name](some, network, **options))
+    objective = settled(some, make_objective(OBJECTIVES[name], some, network, **options))
     objective.set_progress(progress)
     parameters = [*network.parameters(), *objective.parameters()]
     found = []

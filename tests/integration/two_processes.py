@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, distributed, nn
 
-from builders import batch, tasks
+from builders import batch, make_objective, tasks
 from mtpsl.objectives import CrossTaskConsistency, Supervised
 from mtpsl.structures import Batch, Output
 from mtpsl.weighting import WEIGHTINGS, GradientWeighting
@@ -72,7 +72,7 @@ def sums(rows: slice) -> dict[str, Tensor]:
     """What an objective measured of images with different labels in both processes."""
     torch.manual_seed(0)
     network = Featured()
-    objective = CrossTaskConsistency(tasks()[1:], network, views=1, balance=True, mapping_width=0.01)
+    objective = make_objective(CrossTaskConsistency, tasks()[1:], network, views=1, balance=True, width=0.01)
     data = part(batch([("depth",), ("depth",), ("normals",), ("normals",)], (8, 16)), rows)
     two = [task.name for task in objective.tasks]
     data = Batch(data.keys, data.images, {n: data.targets[n] for n in two}, {n: data.valid[n] for n in two})

@@ -20,25 +20,26 @@ from mtpsl.training.module import TrainingModule
 from mtpsl.training.settings import TrainingSettings
 
 TERMS, ALL = {"early terms", "late terms"}, {"early terms", "late terms", "gradient", "own gradient"}
+AUTO = "--objective.extensions.pairs auto"
 LINES = {
-    "reduction": Line("sum", {"supervised", *ALL}),
-    "stl.reduction": Line("sum", set()),  # one task has at most one label
+    "losses.reduction": Line("sum", {"supervised", *ALL}),
+    "stl.losses.reduction": Line("sum", set()),  # one task has at most one label
     "stl.average": Line("batch", {"supervised", "gradient"}),
-    "supervised.reduction": Line("sum", {"supervised", "gradient"}),
-    "semi_supervised.reduction": Line("sum", {"supervised", *TERMS, "gradient"}),
-    "x_task.reduction": Line("sum", {"supervised", *TERMS, "gradient"}),
-    "jtr.reduction": Line("sum", {"supervised", "gradient"}),
-    "task_weights": Line("{segmentation: 3.0}", {"supervised", "gradient"}),
-    "weight": Line("3", ALL),
-    "semi_supervised.weight": Line("3", {*TERMS, "gradient"}),
-    "perceptual_map.weight": Line("3", {*TERMS, "gradient"}),
-    "x_task.weight": Line("3", {"late terms", "gradient"}),
-    "discriminator.weight": Line("3", {"gradient", "own gradient"}),
-    "ramp": Line("1", ALL),
-    "semi_supervised.ramp": Line("1", {*TERMS, "gradient"}),
-    "perceptual_map.ramp": Line("1", {*TERMS, "gradient"}),
-    "x_task.ramp": Line("1", {"late terms", "gradient"}),
-    "discriminator.ramp": Line("1", {"gradient", "own gradient"}),
+    "supervised.losses.reduction": Line("sum", {"supervised", "gradient"}),
+    "semi_supervised.losses.reduction": Line("sum", {"supervised", *TERMS, "gradient"}),
+    "x_task.losses.reduction": Line("sum", {"supervised", *TERMS, "gradient"}),
+    "jtr.losses.reduction": Line("sum", {"supervised", "gradient"}),
+    "losses.task_weights": Line("{segmentation: 3.0}", {"supervised", "gradient"}),
+    "term.weight": Line("3", ALL),
+    "semi_supervised.term.weight": Line("3", {*TERMS, "gradient"}),
+    "perceptual_map.term.weight": Line("3", {*TERMS, "gradient"}),
+    "x_task.term.weight": Line("3", {"late terms", "gradient"}),
+    "discriminator.term.weight": Line("3", {"gradient", "own gradient"}),
+    "term.ramp": Line("1", ALL),
+    "semi_supervised.term.ramp": Line("1", {*TERMS, "gradient"}),
+    "perceptual_map.term.ramp": Line("1", {*TERMS, "gradient"}),
+    "x_task.term.ramp": Line("1", {"late terms", "gradient"}),
+    "discriminator.term.ramp": Line("1", {"gradient", "own gradient"}),
     "scales": Line("[2]", {"supervised", *TERMS, "gradient"}),  # norms see the crops, too
     "detach": Line("true", {"gradient"}),
     "first_phase": Line("0.95", {"late terms", "gradient", "own gradient"}),
@@ -46,24 +47,26 @@ LINES = {
     "adversarial": Line("false", {"gradient", "own gradient"}),
     "discriminator_lr": Line("0.4", {"rates"}),
     "discriminator_channels": Line("16", {*ALL, "shapes"}),
-    "conditional": Line("false", {"own gradient", "shapes", "rates"}),  # at first the conditioning does nothing
-    "mapping": Line("resnet18", {*ALL, "shapes"}),
-    "mapping_lr": Line("0.2", {"rates"}),
-    "film_lr": Line("0.3", {"rates"}),
-    "film_halving": Line("2", {"rates"}),
-    "mapping_width": Line("0.25", {*ALL, "shapes"}),
-    "mapping_stride": Line("2", ALL),
-    "mapping_checkpoint": Line("true", {"recomputes"}),
+    "mapping.conditional": Line("false", {"own gradient", "shapes", "rates"}),  # at first the conditioning does nothing
+    "mapping.network": Line("resnet18", {*ALL, "shapes"}),
+    "mapping.lr": Line("0.2", {"rates"}),
+    "mapping.film_lr": Line("0.3", {"rates"}),
+    "mapping.film_halving": Line("2", {"rates"}),
+    "mapping.width": Line("0.25", {*ALL, "shapes"}),
+    "mapping.stride": Line("2", ALL),
+    "mapping.checkpoint": Line("true", {"recomputes"}),
     "regularizer": Line("0", ALL),
     "views": Line("1", {"supervised", *ALL, "images"}),  # norms see the second view, too
     "flip_view": Line("true", {"supervised", *ALL}),
     "sample": Line("pair", ALL),
     "labelled_pairs": Line("true", ALL),
-    "pairs": Line("auto", {"late terms", "gradient", "own gradient"}),
-    "decide_at": Line("0.05", {"early terms"}, beside="--objective.pairs auto"),
-    "min_gain": Line("0.9", {"late terms", "gradient", "own gradient"}, beside="--objective.pairs auto"),
-    "max_pairs": Line("1", ALL),
-    "balance": Line("true", {"gradient"}),
+    "extensions.pairs": Line("auto", {"late terms", "gradient", "own gradient"}),
+    "extensions.decide_at": Line("0.05", {"early terms"}, beside=AUTO),
+    "extensions.min_gain": Line(
+        "0.9", {"late terms", "gradient", "own gradient"}, beside="--objective.extensions.pairs auto"
+    ),
+    "extensions.max_pairs": Line("1", ALL),
+    "extensions.balance": Line("true", {"gradient"}),
     "reconstruction": Line("1", {*TERMS, "own gradient"}),
     "detach_labelled": Line("false", {"gradient"}),
     "encoder_distance": Line("1", {*TERMS, "own gradient"}),
@@ -72,7 +75,7 @@ LINES = {
     "depth_std": Line("1", ALL),
 }
 """Observations are those of `observe_objective`; `objective.option` goes before `option`."""
-SMALL = {"mapping_width": "0.01", "discriminator_channels": "8"}
+SMALL = {"mapping.width": "0.01", "discriminator_channels": "8"}
 LABELS = [("segmentation",), ("depth",), ("normals", "depth"), ()]
 GAINS = torch.tensor([[0.0, 0.9, 0.3], [0.9, 0.0, 0.6], [0.3, 0.6, 0.0]])
 """What a cross-task objective has measured of the relations of the three tasks."""
@@ -163,7 +166,14 @@ def test_every_line_is_of_an_objectives_option() -> None:
 
 
 def test_the_rate_of_the_conditioning_is_halved_and_no_other() -> None:
-    words = ["--objective.mapping_lr", "0.2", "--objective.film_lr", "0.4", "--objective.film_halving", "2"]
+    words = [
+        "--objective.mapping.lr",
+        "0.2",
+        "--objective.mapping.film_lr",
+        "0.4",
+        "--objective.mapping.film_halving",
+        "2",
+    ]
     network, mapping, film = zip(*observed("cross_task", *words)["rates"], strict=True)
     assert (network, mapping) == ((0.1,) * 4, (0.2,) * 4)
     assert film == (0.4, 0.4, 0.2, 0.2)

@@ -107,7 +107,7 @@ def test_accumulated_gradients_are_those_of_the_double_batch_without_norms(obser
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_options_for_speed_train_together(observe: Any) -> None:
     words = "--training.precision bf16-mixed --training.channels_last true --training.accumulate 2 --training.clip 0.5 "
-    words += "--training.schedule poly --data.workers 1 --objective cross_task --objective.mapping_width 0.01"
+    words += "--training.schedule poly --data.workers 1 --objective cross_task --objective.mapping.width 0.01"
     seen = watched(observe, words)
     assert (seen["precision"], seen["format"]) == ({torch.bfloat16}, {True})
     assert seen["rates"] == [pytest.approx([1e-4] * 3), pytest.approx([1e-4 * 0.5**0.9] * 3)]

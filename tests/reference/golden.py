@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from builders import SHARED
+from builders import SHARED, make_objective
 from mtpsl.networks import SegNet
 from mtpsl.objectives import CrossTaskConsistency
 from mtpsl.tasks import Depth, Normals, Segmentation
@@ -72,7 +72,7 @@ def golden_network() -> SegNet:
 
 def golden_objective(network: SegNet, **options: float) -> CrossTaskConsistency:
     """Our objective with the golden mapping network."""
-    objective = CrossTaskConsistency(TASKS, network, views=1, reduction="sum", **options)
+    objective = make_objective(CrossTaskConsistency, TASKS, network, views=1, reduction="sum", **options)
     theirs, ours = golden_weights("mapfns"), {}
     for task in range(3):
         for layer, name in ((0, "conv"), (1, "norm")):

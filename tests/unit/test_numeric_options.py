@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from dataclasses import fields
 from math import inf, nan
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from builders import tasks
+from builders import make_objective, tasks
 from mtpsl.data.regimes import check_ratio
 from mtpsl.networks import NETWORKS
 from mtpsl.objectives import OBJECTIVES, CrossTaskConsistency
+from mtpsl.training.option_groups import groups_of
 from mtpsl.training.settings import DataSettings, TrainingSettings
 from mtpsl.weighting import WEIGHTINGS
 
@@ -28,24 +30,24 @@ GROUPS: dict[str, dict[str, Any]] = {
 COUNT, POSITIVE, NOT_NEGATIVE, SHARE = [-1, 0], [-1.0, 0.0, nan, inf], [-1.0, nan, inf], [-0.1, 1.5, nan, inf]
 SEED = [2**63, -(2**70)]
 NONSENSE: dict[str, list[Any]] = {
-    **dict.fromkeys(["decoder_channels", "head_channels", "discriminator_channels", "film_halving"], COUNT),
-    **dict.fromkeys(["max_pairs", "optim_niter", "epochs", "patience", "batch_size", "accumulate"], COUNT),
+    **dict.fromkeys(["decoder_channels", "head_channels", "discriminator_channels", "mapping.film_halving"], COUNT),
+    **dict.fromkeys(["extensions.max_pairs", "optim_niter", "epochs", "patience", "batch_size", "accumulate"], COUNT),
     **dict.fromkeys(["validate_every", "devices", "classes", "limit", "scenes_train", "scenes_val"], COUNT),
-    **dict.fromkeys(["width", "mapping_width", "mapping_lr", "film_lr", "discriminator_lr"], POSITIVE),
+    **dict.fromkeys(["width", "mapping.width", "mapping.lr", "mapping.film_lr", "discriminator_lr"], POSITIVE),
     "encoder_lr_factor": POSITIVE,
     **dict.fromkeys(["temperature", "weight_lr", "lr", "clip"], POSITIVE),
-    **dict.fromkeys(["weight", "regularizer", "margin", "reconstruction", "encoder_distance"], NOT_NEGATIVE),
+    **dict.fromkeys(["term.weight", "regularizer", "margin", "reconstruction", "encoder_distance"], NOT_NEGATIVE),
     **dict.fromkeys(["alpha", "c", "max_norm", "weight_decay"], NOT_NEGATIVE),
-    **dict.fromkeys(["ramp", "decide_at", "min_gain", "photometric"], SHARE),
+    **dict.fromkeys(["term.ramp", "extensions.decide_at", "extensions.min_gain", "photometric"], SHARE),
     "warmup": [*SHARE, 1.0],
     "ema": [*SHARE, 1.0],
     "workers": [-1],
     "sheets": [-1],
     **dict.fromkeys(["seed", "label_seed"], SEED),
-    "task_weights": [{"depth": x} for x in NOT_NEGATIVE],
+    "losses.task_weights": [{"depth": x} for x in NOT_NEGATIVE],
     "weights": [{"depth": x} for x in NOT_NEGATIVE],
     "views": [-1, 0, 4],
-    "mapping_stride": [-1, 0, 3],
+    "mapping.stride": [-1, 0, 3],
     "output_stride": [-1, 0, 12],
     "start": [nan, inf],
     "depth_mean": [nan, inf],
@@ -61,8 +63,8 @@ NONSENSE: dict[str, list[Any]] = {
     "share": [*SHARE, 0.0, 1.0],
 }
 NEEDS: dict[str, dict[str, Any]] = {
-    "decide_at": {"pairs": "auto"},
-    "min_gain": {"pairs": "auto"},
+    "extensions.decide_at": {"extensions.pairs": "auto"},
+    "extensions.min_gain": {"extensions.pairs": "auto"},
     "scenes_train": {"name": "scenes"},
     "scenes_val": {"name": "scenes"},
     "ratio": {"regime": "ratio"},
@@ -80,7 +82,8 @@ def make(group: str, choice: str, **options: Any) -> Any:
     if group == "network":
         return NETWORKS[choice]({task.name: task.out_channels for task in some}, **options)
     if group == "objective":
-        return OBJECTIVES[choice](some[1:2] if choice == "stl" else some, Features(), **options)
+        kind, some = OBJECTIVES[choice], some[1:2] if choice == "stl" else some
+        return make_objective(kind, some, Features(), **{name.rpartition(".")[2]: x for name, x in options.items()})
     if group == "weighting":
         return WEIGHTINGS[choice]([task.name for task in some], **options)
     settings = SETTINGS[choice](**options)
@@ -93,18 +96,27 @@ def numeric() -> Iterable[tuple[str, str, str]]:
     """Group, class and option of all that holds a number."""
     for group, registry in GROUPS.items():
         for name, cls in registry.items():
-            for parameter in inspect.signature(cls).parameters.values():
-                supplied = parameter.name in ("in_channels", "out_channels")
-                if any(kind in str(parameter.annotation) for kind in ("int", "float")) and not supplied:
-                    yield group, name, parameter.name
+            for option, kind in annotations(cls).items():
+                supplied = option in ("in_channels", "out_channels")
+                if any(number in kind for number in ("int", "float")) and not supplied:
+                    yield group, name, option
+
+
+def annotations(cls: type) -> dict[str, str]:
+    """The types of a constructor's options, those of options in groups by their dotted name."""
+    groups, found = groups_of(cls), {}
+    for name, parameter in inspect.signature(cls).parameters.items():
+        inside = fields(groups[name]) if name in groups else ()
+        found |= {f"{name}.{field.name}": str(field.type) for field in inside} or {name: str(parameter.annotation)}
+    return found
 
 
 @pytest.mark.parametrize(("group", "name", "option"), [*numeric()])
 def test_numbers_that_make_no_sense_are_refused(
     group: str, name: str, option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mtpsl.weighting.cagrad.need", lambda *names: None)
-    monkeypatch.setattr("mtpsl.weighting.nash_mtl.need", lambda *names: None)
+    monkeypatch.setattr("mtpsl.weighting.cagrad.require_packages", lambda *names: None)
+    monkeypatch.setattr("mtpsl.weighting.nash_mtl.require_packages", lambda *names: None)
     assert option in NONSENSE, f"say in NONSENSE which numbers {option} cannot be"
     for value in NONSENSE[option]:
         with torch.device("meta"), pytest.raises(ValueError, match=r"should|is a share") as error:
@@ -116,10 +128,15 @@ def test_numbers_that_make_no_sense_are_refused(
 @pytest.mark.parametrize(
     ("group", "name", "options", "message"),
     [
-        ("objective", "cross_task", {"conditional": False, "film_lr": 1e-3}, "--objective.film_lr null"),
-        ("objective", "contrastive", {"conditional": False, "film_halving": 30}, "--objective.film_halving null"),
-        ("objective", "cross_task", {"decide_at": 0.3}, "decide_at belongs to pairs auto"),
-        ("objective", "cross_task", {"min_gain": 0.3}, "min_gain belongs to pairs auto"),
+        ("objective", "cross_task", {"conditional": False, "film_lr": 1e-3}, "--objective.mapping.film_lr null"),
+        (
+            "objective",
+            "contrastive",
+            {"conditional": False, "film_halving": 30},
+            "--objective.mapping.film_halving null",
+        ),
+        ("objective", "cross_task", {"decide_at": 0.3}, "extensions.decide_at belongs to extensions.pairs auto"),
+        ("objective", "cross_task", {"min_gain": 0.3}, "extensions.min_gain belongs to extensions.pairs auto"),
         ("objective", "semi_supervised", {"scales": (1.0,)}, "above 1"),
         ("settings", "data", {"root": "data", "scenes_train": 10}, "data.scenes_train belongs to data.name scenes"),
         ("settings", "data", {"name": "nyuv2", "scenes_val": 10}, "--data.scenes_val 60"),
@@ -131,8 +148,8 @@ def test_options_without_effect_are_refused(group: str, name: str, options: dict
 
 
 def test_options_take_effect_where_they_belong() -> None:
-    objective = make("objective", "cross_task", pairs="auto", min_gain=0.3, decide_at=0.3, mapping_width=0.01)
+    objective = make("objective", "cross_task", pairs="auto", min_gain=0.3, decide_at=0.3, width=0.01)
     assert isinstance(objective, CrossTaskConsistency)
-    assert (objective.relations.threshold, objective.decide_at) == (0.3, 0.3)
+    assert (objective.relations.threshold, objective.extensions.decide_at) == (0.3, 0.3)
     assert make("settings", "data", name="scenes", scenes_train=10).scenes_train == 10
     assert make("settings", "data", root="data", scenes_train=240).root == "data"  # as run folders have it

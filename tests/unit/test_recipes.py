@@ -10,7 +10,7 @@ import yaml
 
 from mtpsl.shipped_files import shipped
 from mtpsl.sweep.published import published_numbers
-from mtpsl.training.config import parse_config, read_yaml
+from mtpsl.training.config import by_name, parse_config, read_yaml
 
 SETTINGS = {"nyuv2": "nyuv2 288x384", "cityscapes": "cityscapes 128x256", "pascal": "pascal-context"}
 RECIPES = shipped("recipes")
@@ -29,10 +29,9 @@ PHRASES = {
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_option_of_a_recipe_is_one(path: Path) -> None:
     stored = read_yaml(path)
-    config = parse_config([], stored)
-    for group in ("data", "training", "network", "objective"):
-        resolved = config.to_dict()[group]
-        assert {key: resolved[key] for key in stored.get(group, {})} == stored.get(group, {})
+    resolved = by_name(parse_config([], stored).to_dict())
+    given = by_name({group: stored.get(group, {}) for group in ("data", "training", "network", "objective")})
+    assert {option: resolved[option] for option in given} == given
     assert f"mtpsl train {path.stem} " in path.read_text()
 
 

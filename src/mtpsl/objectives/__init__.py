@@ -1,16 +1,18 @@
 """Objectives: what papers call a method."""
 
+from mtpsl.objectives.auxiliary import TermOptions
 from mtpsl.objectives.base import Objective
 from mtpsl.objectives.contrastive import ContrastiveLoss
 from mtpsl.objectives.cross_task import CrossTaskConsistency
 from mtpsl.objectives.direct_map import DirectMap
 from mtpsl.objectives.discriminator import DiscriminatorLoss
+from mtpsl.objectives.extensions import Extensions
 from mtpsl.objectives.jtr import JointTaskRegularization
-from mtpsl.objectives.mapping import MappingNetwork
+from mtpsl.objectives.mapping import MappingNetwork, ResidualMapping
+from mtpsl.objectives.mapping.options import JointMappingOptions, MappingOptions
 from mtpsl.objectives.perceptual_map import PerceptualMap
-from mtpsl.objectives.residual_mapping import ResidualMapping
 from mtpsl.objectives.semi_supervised import SemiSupervised
-from mtpsl.objectives.supervised import SingleTask, Supervised, supervised_losses
+from mtpsl.objectives.supervised import LossOptions, SingleTask, Supervised, supervised_losses
 from mtpsl.objectives.x_task import XTask
 
 OBJECTIVES: dict[str, type[Objective]] = {
@@ -32,14 +34,19 @@ __all__ = [
     "CrossTaskConsistency",
     "DirectMap",
     "DiscriminatorLoss",
+    "Extensions",
+    "JointMappingOptions",
     "JointTaskRegularization",
+    "LossOptions",
     "MappingNetwork",
+    "MappingOptions",
     "Objective",
     "PerceptualMap",
     "ResidualMapping",
     "SemiSupervised",
     "SingleTask",
     "Supervised",
+    "TermOptions",
     "XTask",
     "supervised_losses",
 ]

@@ -8,10 +8,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtpsl.objectives.joint_space import JointSpace, MappingName
-from mtpsl.objectives.mapping import cosine_distance
-from mtpsl.objectives.pairs import on_device, plan_pairs
-from mtpsl.objectives.supervised import Reduction
+from mtpsl.objectives.auxiliary import TermOptions
+from mtpsl.objectives.distance import cosine_distance
+from mtpsl.objectives.joint_space import JointSpace
+from mtpsl.objectives.mapping.options import JointMappingOptions
+from mtpsl.objectives.mapping.pairs import plan_pairs, to_device
+from mtpsl.objectives.supervised import LossOptions
 from mtpsl.options import check_not_negative
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
@@ -29,22 +31,7 @@ class ContrastiveLoss(JointSpace):
     negative, so distances lie between 0 and 1; the default asks for half of that.
 
     Args:
-        tasks: the tasks that the network predicts.
-        network: the network to train (its feature map gives the mapping's size).
-        weight: weight of the whole term.
         margin: how much farther apart negative pairs should be than positive ones.
-        conditional: condition the mapping on the pair; without it one mapping serves all pairs.
-        reduction: `mean` divides by the number of labelled and unlabelled tasks (the paper); `sum` does not (its code).
-        ramp: share of the training over which the weight rises linearly from 0.
-        mapping: the mapping's architecture: `segnet` (published for NYU-v2 and Cityscapes) or `resnet18` (for PASCAL).
-        mapping_lr: learning rate of the mapping, by default that of the network.
-        film_lr: learning rate of its conditioning, by default that of the mapping.
-        film_halving: halve `film_lr` after every so many epochs.
-        mapping_width: factor on the mapping's channels, 1 as published.
-        mapping_stride: 2 computes the mapping at half resolution, with about a quarter of its operations.
-        mapping_checkpoint: keep only what each stage of the mapping takes in, and compute the stage again in the
-            backward pass: less memory, a second forward pass of the mapping, the same result.
-        task_weights: weight of each task's supervised loss, 1 where a task is not named.
     """
 
     def __init__(
@@ -52,36 +39,12 @@ class ContrastiveLoss(JointSpace):
         tasks: Sequence[Task],
         network: nn.Module,
         *,
-        weight: float = 1.0,
+        losses: LossOptions = LossOptions(),
+        term: TermOptions = TermOptions(),
+        mapping: JointMappingOptions = JointMappingOptions(),
         margin: float = 0.5,
-        conditional: bool = True,
-        reduction: Reduction = "mean",
-        ramp: float = 0.0,
-        mapping: MappingName = "segnet",
-        mapping_lr: float | None = None,
-        film_lr: float | None = None,
-        film_halving: int | None = None,
-        mapping_width: float = 1.0,
-        mapping_stride: int = 1,
-        mapping_checkpoint: bool = False,
-        task_weights: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(
-            tasks,
-            network,
-            weight=weight,
-            conditional=conditional,
-            reduction=reduction,
-            ramp=ramp,
-            mapping=mapping,
-            mapping_lr=mapping_lr,
-            film_lr=film_lr,
-            film_halving=film_halving,
-            mapping_width=mapping_width,
-            mapping_stride=mapping_stride,
-            mapping_checkpoint=mapping_checkpoint,
-            task_weights=task_weights,
-        )
+        super().__init__(tasks, network, losses, term, mapping)
         check_not_negative(margin=margin)
         self.margin = margin
 
@@ -93,14 +56,12 @@ class ContrastiveLoss(JointSpace):
     def contrasts(self, predictions: Mapping[str, Tensor], batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """The weighted terms of all ordered pairs, zero for a pair that no image of the batch has."""
         labelled, unlabelled = self.labelled(batch), self.unlabelled(batch)
-        plan = plan_pairs(
-            labelled.cpu(), unlabelled=unlabelled.cpu()
-        )  # the one host synchronization: which rows there are is control flow
-        share = self.share(labelled, unlabelled.sum(1))[on_device(plan.image, labelled.device)]
-        if not len(plan) or len(batch) == 1:
+        pairs = plan_pairs(labelled, unlabelled=unlabelled)
+        share = self.share(labelled, unlabelled.sum(1))[to_device([pair.image for pair in pairs], labelled.device)]
+        if not pairs or len(batch) == 1:
             return self.pair_zeros(batch.images)
-        losses = hinge(*self.triplets(predictions, batch, plan), self.margin)
-        return self.pair_sums(plan, self.current_weight() * losses * share)
+        losses = hinge(*self.map_triplets(predictions, batch, pairs), self.margin)
+        return self.pair_sums(pairs, self.current_weight() * losses * share)
 
 
 def hinge(

@@ -11,11 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtpsl.networks.segnet import initialize
-from mtpsl.objectives.auxiliary import parameter_group
+from mtpsl.objectives.auxiliary import TermOptions, parameter_group
 from mtpsl.objectives.base import feature_shape
-from mtpsl.objectives.joint_space import JointSpace, MappingName
-from mtpsl.objectives.pairs import on_device, plan_pairs
-from mtpsl.objectives.supervised import Reduction
+from mtpsl.objectives.joint_space import JointSpace
+from mtpsl.objectives.mapping.options import JointMappingOptions
+from mtpsl.objectives.mapping.pairs import plan_pairs, to_device
+from mtpsl.objectives.supervised import LossOptions
 from mtpsl.options import check_at_least_one, check_positive
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
@@ -38,24 +39,9 @@ class DiscriminatorLoss(JointSpace):
     both maps on top of each other, the mean over all pixels, and one linear layer; its size is not published.
 
     Args:
-        tasks: the tasks that the network predicts.
-        network: the network to train (its feature map gives the mapping's size).
-        weight: weight of the term for network and mapping.
         adversarial: network and mapping work against the discriminator; otherwise with it.
         discriminator_lr: learning rate of the discriminator, by default that of the network.
         discriminator_channels: channels of the discriminator's two convolutions.
-        conditional: condition the mapping on the pair; without it one mapping serves all pairs.
-        reduction: `mean` divides by the number of labelled and unlabelled tasks (the paper); `sum` does not (its code).
-        ramp: share of the training over which the weight rises linearly from 0.
-        mapping: the mapping's architecture: `segnet` (published for NYU-v2 and Cityscapes) or `resnet18` (for PASCAL).
-        mapping_lr: learning rate of the mapping, by default that of the network.
-        film_lr: learning rate of its conditioning, by default that of the mapping.
-        film_halving: halve `film_lr` after every so many epochs.
-        mapping_width: factor on the mapping's channels, 1 as published.
-        mapping_stride: 2 computes the mapping at half resolution, with about a quarter of its operations.
-        mapping_checkpoint: keep only what each stage of the mapping takes in, and compute the stage again in the
-            backward pass: less memory, a second forward pass of the mapping, the same result.
-        task_weights: weight of each task's supervised loss, 1 where a task is not named.
     """
 
     def __init__(
@@ -63,38 +49,14 @@ class DiscriminatorLoss(JointSpace):
         tasks: Sequence[Task],
         network: nn.Module,
         *,
-        weight: float = 1.0,
+        losses: LossOptions = LossOptions(),
+        term: TermOptions = TermOptions(),
+        mapping: JointMappingOptions = JointMappingOptions(),
         adversarial: bool = True,
         discriminator_lr: float | None = None,
         discriminator_channels: int = 128,
-        conditional: bool = True,
-        reduction: Reduction = "mean",
-        ramp: float = 0.0,
-        mapping: MappingName = "segnet",
-        mapping_lr: float | None = None,
-        film_lr: float | None = None,
-        film_halving: int | None = None,
-        mapping_width: float = 1.0,
-        mapping_stride: int = 1,
-        mapping_checkpoint: bool = False,
-        task_weights: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(
-            tasks,
-            network,
-            weight=weight,
-            conditional=conditional,
-            reduction=reduction,
-            ramp=ramp,
-            mapping=mapping,
-            mapping_lr=mapping_lr,
-            film_lr=film_lr,
-            film_halving=film_halving,
-            mapping_width=mapping_width,
-            mapping_stride=mapping_stride,
-            mapping_checkpoint=mapping_checkpoint,
-            task_weights=task_weights,
-        )
+        super().__init__(tasks, network, losses, term, mapping)
         check_at_least_one(discriminator_channels=discriminator_channels)
         check_positive(discriminator_lr=discriminator_lr)
         self.adversarial, self.discriminator_lr = adversarial, discriminator_lr
@@ -108,16 +70,14 @@ class DiscriminatorLoss(JointSpace):
     def discrimination(self, predictions: Mapping[str, Tensor], batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """The discriminator's losses of all ordered pairs, zero for a pair that no image of the batch has."""
         labelled, unlabelled = self.labelled(batch), self.unlabelled(batch)
-        plan = plan_pairs(
-            labelled.cpu(), unlabelled=unlabelled.cpu()
-        )  # the one host synchronization: which rows there are is control flow
-        share = self.share(labelled, unlabelled.sum(1))[on_device(plan.image, labelled.device)]
-        if not len(plan) or len(batch) == 1:
+        pairs = plan_pairs(labelled, unlabelled=unlabelled)
+        share = self.share(labelled, unlabelled.sum(1))[to_device([pair.image for pair in pairs], labelled.device)]
+        if not pairs or len(batch) == 1:
             return self.pair_zeros(batch.images)
         factor = self.current_weight() * (-1 if self.adversarial else 1)
-        label, same, other = (scale_gradient(x, factor) for x in self.triplets(predictions, batch, plan))
+        label, same, other = (scale_gradient(x, factor) for x in self.map_triplets(predictions, batch, pairs))
         logits = self.discriminator(torch.cat([same, other]), torch.cat([label, label]))
-        return self.pair_sums(plan, pair_loss(*logits.chunk(2)) * share)
+        return self.pair_sums(pairs, pair_loss(*logits.chunk(2)) * share)
 
     def parameter_groups(self, lr: float) -> Iterable[dict[str, Any]]:
         """Mapping, conditioning and discriminator, each with its own learning rate."""

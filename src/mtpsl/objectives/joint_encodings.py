@@ -33,11 +33,11 @@ class JointEncoding:
         """What a label puts into a stack."""
         return self.task.encode_target(label, valid)
 
-    def known(self, raw: Tensor, mask: Tensor) -> Tensor:
+    def rebuilt_prediction(self, raw: Tensor, mask: Tensor) -> Tensor:
         """What a prediction in the stack with labels is rebuilt as."""
         return self.prediction(raw, mask, hard=True)
 
-    def label(self, label: Tensor, valid: Bool[Tensor, "b h w"]) -> Tensor:
+    def rebuilt_label(self, label: Tensor, valid: Bool[Tensor, "b h w"]) -> Tensor:
         """What a label is rebuilt as."""
         return self.target(label, valid)
 
@@ -82,13 +82,13 @@ class OfDepth(JointEncoding):
 
     def target(self, label: Tensor, valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b e h w"]:
         """Of the label, and of 0 where there is none."""
-        return self.below(self.label(label, valid))
+        return self.below(self.rebuilt_label(label, valid))
 
-    def known(self, raw: Tensor, mask: Tensor) -> Tensor:
+    def rebuilt_prediction(self, raw: Tensor, mask: Tensor) -> Tensor:
         """The depth itself."""
         return raw
 
-    def label(self, label: Tensor, valid: Bool[Tensor, "b h w"]) -> Tensor:
+    def rebuilt_label(self, label: Tensor, valid: Bool[Tensor, "b h w"]) -> Tensor:
         """The depth itself."""
         return label.masked_fill(~valid[:, None], 0.0)
 
@@ -105,11 +105,11 @@ class OfNormals(JointEncoding):
         """Of the prediction, and of the zero vector outside of the mask."""
         return (self.task.decode(raw) * mask + 1) / 2
 
-    def known(self, raw: Tensor, mask: Tensor) -> Tensor:
+    def rebuilt_prediction(self, raw: Tensor, mask: Tensor) -> Tensor:
         """The vectors themselves."""
         return self.task.decode(raw)
 
-    def label(self, label: Tensor, valid: Bool[Tensor, "b h w"]) -> Tensor:
+    def rebuilt_label(self, label: Tensor, valid: Bool[Tensor, "b h w"]) -> Tensor:
         """The vectors themselves."""
         return label.masked_fill(~valid[:, None], 0.0)
 

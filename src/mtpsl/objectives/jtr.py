@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,11 +12,13 @@ from torch.func import functional_call
 from mtpsl.augmentation.zoom_crop import Augmentation
 from mtpsl.networks.network import padded
 from mtpsl.networks.segnet import SegNet
-from mtpsl.objectives.auxiliary import AuxiliaryObjective, parameter_group
+from mtpsl.objectives.auxiliary import AuxiliaryObjective, TermOptions
 from mtpsl.objectives.base import labelled_images
+from mtpsl.objectives.distance import cosine_distance
 from mtpsl.objectives.joint_encodings import joint_encoding
-from mtpsl.objectives.mapping import RowNorm, cosine_distance
-from mtpsl.objectives.supervised import Reduction
+from mtpsl.objectives.mapping.layers import RowNorm
+from mtpsl.objectives.mapping.options import MappingOptions
+from mtpsl.objectives.supervised import LossOptions
 from mtpsl.options import check_finite, check_not_negative, check_positive
 from mtpsl.structures import Batch, Losses, Output
 from mtpsl.tasks import Task
@@ -46,9 +47,6 @@ class JointTaskRegularization(AuxiliaryObjective):
     neither. It also changes colors at random, which belongs to the augmentation here.
 
     Args:
-        tasks: the tasks that the network predicts.
-        network: the network to train.
-        weight: weight of the distances between the latents.
         encoder_distance: how much more the second crop's distance counts, which trains the encoder.
         reconstruction: weight of the auto-encoder's loss.
         crops: run the network on an image and two crops (the authors' code), not on the image alone (the formulas;
@@ -58,11 +56,6 @@ class JointTaskRegularization(AuxiliaryObjective):
         depth_mean: mean of the distribution through which depth enters, in its unit (the authors' for NYU-v2 in m, and
             for Cityscapes).
         depth_std: its standard deviation.
-        reduction: `mean` divides supervised losses by the number of an image's labels; `sum` does not (its code).
-        ramp: share of the training over which the weight of the distance rises linearly from 0.
-        mapping_lr: learning rate of the auto-encoder, by default that of the network.
-        mapping_width: factor on the auto-encoder's channels, 1 as published.
-        task_weights: weight of each task's supervised loss, 1 where a task is not named.
     """
 
     task_range = (2, None)
@@ -72,28 +65,25 @@ class JointTaskRegularization(AuxiliaryObjective):
         tasks: Sequence[Task],
         network: nn.Module,
         *,
-        weight: float = 4.0,
+        losses: LossOptions = LossOptions(),
+        term: TermOptions = TermOptions(weight=4.0),
+        mapping: MappingOptions = MappingOptions(),
         encoder_distance: float = 2.0,
         reconstruction: float = 2.0,
         crops: bool = True,
         detach_labelled: bool = True,
         depth_mean: float = 2.3618,
         depth_std: float = 1.5876,
-        reduction: Reduction = "mean",
-        ramp: float = 0.0,
-        mapping_lr: float | None = None,
-        mapping_width: float = 1.0,
-        task_weights: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(tasks, network, weight=weight, reduction=reduction, ramp=ramp, task_weights=task_weights)
+        super().__init__(tasks, network, losses, term, own_lr=mapping.lr)
         check_not_negative(reconstruction=reconstruction, encoder_distance=encoder_distance)
-        check_positive(mapping_width=mapping_width, mapping_lr=mapping_lr, depth_std=depth_std)
+        check_positive(depth_std=depth_std)
         check_finite(depth_mean=depth_mean)
         self.reconstruction, self.encoder_distance = reconstruction, encoder_distance
-        self.crops, self.detach_labelled, self.mapping_lr = crops, detach_labelled, mapping_lr
+        self.crops, self.detach_labelled = crops, detach_labelled
         self.channels = [task.encoding_channels for task in tasks]
         self.encodings = [joint_encoding(task, depth_mean, depth_std) for task in tasks]
-        self.mapping = JointAutoEncoder(sum(self.channels), mapping_width)
+        self.mapping = JointAutoEncoder(sum(self.channels), mapping.width)
         self.other_view = Augmentation(tasks, flip=False)
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
@@ -151,16 +141,14 @@ class JointTaskRegularization(AuxiliaryObjective):
         parts = rebuilt.float().split(self.channels, 1)
         for task, encoding, part in zip(self.tasks, self.encodings, parts, strict=True):
             raw = predictions[task.name].detach().float()
-            label = encoding.label(batch.targets[task.name], batch.valid[task.name])
-            values = torch.where(over_pixels(~batch.unlabelled(task.name)), label, encoding.known(raw, mask))
+            label = encoding.rebuilt_label(batch.targets[task.name], batch.valid[task.name])
+            values = torch.where(
+                over_pixels(~batch.unlabelled(task.name)), label, encoding.rebuilt_prediction(raw, mask)
+            )
             having, without = part.chunk(2)
             total = total + encoding.error(having, values, mask)
             total = total + encoding.error(without, encoding.prediction(raw, mask, hard=True), mask)
         return total
-
-    def parameter_groups(self, lr: float) -> Iterable[dict[str, Any]]:
-        """The auto-encoder, with its own learning rate."""
-        return [parameter_group(self.parameters(), self.mapping_lr, lr)]
 
 
 class JointAutoEncoder(SegNet):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mtpsl.objectives.mapping import cosine_distance
-from mtpsl.objectives.pairs import PairPlan, on_device
-from mtpsl.processes import several, sum_over_processes
+from mtpsl.objectives.distance import cosine_distance
+from mtpsl.objectives.mapping.pairs import Pair, to_device
+from mtpsl.processes import is_distributed, sum_over_processes
 
 CLEAR = 0.4
 """Gain of the strongest pair from which on gains are compared."""
@@ -43,21 +45,21 @@ class PairRelations(nn.Module):
         self.related: Bool[Tensor, "k k"] | None = None
 
     def update(
-        self, plan: PairPlan, source: Float[Tensor, "r d h w"], target: Float[Tensor, "r d h w"], matched: Tensor
+        self, pairs: Sequence[Pair], source: Float[Tensor, "r d h w"], target: Float[Tensor, "r d h w"], matched: Tensor
     ) -> None:
-        """Count a batch: the maps of both sides and their distances, row by row of the plan."""
-        self.add(self.counted(plan, source, target, matched))
+        """Count a batch: the maps of both sides and their distances, pair by pair."""
+        self.add(self.count_distances(pairs, source, target, matched))
 
     @torch.no_grad()
-    def counted(
-        self, plan: PairPlan, source: Float[Tensor, "r d h w"], target: Float[Tensor, "r d h w"], matched: Tensor
+    def count_distances(
+        self, pairs: Sequence[Pair], source: Float[Tensor, "r d h w"], target: Float[Tensor, "r d h w"], matched: Tensor
     ) -> Float[Tensor, "3 k k"] | None:
         """Of every pair, the sums of both distances and how many they are; None if no two images have a pair."""
-        rows, partner = other_images(plan)
-        if not len(rows):
+        found = pair_with_other_images(pairs)
+        if not found:
             return None
-        places = (plan.source * len(self.matched) + plan.target)[rows]
-        place, rows, partner = (on_device(x, source.device) for x in (places, rows, partner))
+        places = [pairs[row].source * len(self.matched) + pairs[row].target for row in found]
+        place, rows, partner = (to_device([*x], source.device) for x in (places, found, found.values()))
         distances = torch.stack([matched[rows], cosine_distance(source[rows], target[partner])]).float()
         good = distances.isfinite().all(0)  # one that is not would stay in the sums for good
         values = torch.where(good, torch.cat([distances, torch.ones_like(distances[:1])]), 0.0)
@@ -66,7 +68,7 @@ class PairRelations(nn.Module):
     @torch.no_grad()
     def add(self, counted: Float[Tensor, "3 k k"] | None) -> None:
         """Add what was counted in every process, so that the sums are the same in all; all have to call it."""
-        if counted is None and not several():
+        if counted is None and not is_distributed():
             return
         zeros = self.matched.new_zeros(3, *self.matched.shape)
         matched, mismatched, number = sum_over_processes(zeros if counted is None else counted)
@@ -99,15 +101,14 @@ class PairRelations(nn.Module):
         self.related = state.cpu() if state.numel() else None
 
 
-def other_images(plan: PairPlan) -> tuple[Int[Tensor, " m"], Int[Tensor, " m"]]:
-    """Rows whose pair another image has, too, and the row of that image.
+def pair_with_other_images(pairs: Sequence[Pair]) -> dict[int, int]:
+    """The place of every pair whose tasks another image has, too, and the place of that image's pair.
 
-    >>> other_images(PairPlan(torch.tensor([0, 1, 2]), torch.tensor([0, 0, 1]), torch.tensor([1, 1, 0])))
-    (tensor([0, 1]), tensor([1, 0]))
+    >>> pair_with_other_images([Pair(0, 0, 1), Pair(1, 0, 1), Pair(2, 1, 0)])
+    {0: 1, 1: 0}
     """
     groups: dict[tuple[int, int], list[int]] = {}
-    for row, pair in enumerate(zip(plan.source.tolist(), plan.target.tolist(), strict=True)):
-        groups.setdefault(pair, []).append(row)
-    rows = [row for group in groups.values() if len(group) > 1 for row in group]
-    partners = [row for group in groups.values() if len(group) > 1 for row in [*group[1:], group[0]]]
-    return torch.tensor(rows, dtype=torch.long), torch.tensor(partners, dtype=torch.long)
+    for place, pair in enumerate(pairs):
+        groups.setdefault((pair.source, pair.target), []).append(place)
+    shared = [group for group in groups.values() if len(group) > 1]
+    return {place: other for group in shared for place, other in zip(group, [*group[1:], group[0]], strict=True)}

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtpsl.augmentation.zoom_crop import Augmentation
-from mtpsl.objectives.auxiliary import AuxiliaryObjective
-from mtpsl.objectives.supervised import Reduction
+from mtpsl.objectives.auxiliary import AuxiliaryObjective, TermOptions
+from mtpsl.objectives.supervised import LossOptions
 from mtpsl.structures import Batch, Losses, masked_mean
 from mtpsl.tasks import Task
 
@@ -27,14 +27,8 @@ class SemiSupervised(AuxiliaryObjective):
     paper and chosen here: the magnifications, and that no side of the comparison is detached.
 
     Args:
-        tasks: the tasks that the network predicts.
-        network: the network to train.
-        weight: weight of the whole term.
         scales: how much crops are magnified, drawn for each image; at 1 an image is compared with itself.
         detach: hold the cropped prediction of the whole image fixed, so that only the prediction for the crop follows.
-        reduction: `mean` divides by the number of labelled and unlabelled tasks (the paper); `sum` does not.
-        ramp: share of the training over which the weight rises linearly from 0.
-        task_weights: weight of each task's supervised loss, 1 where a task is not named.
     """
 
     learns_unlabelled = True
@@ -44,14 +38,12 @@ class SemiSupervised(AuxiliaryObjective):
         tasks: Sequence[Task],
         network: nn.Module,
         *,
-        weight: float = 1.0,
+        losses: LossOptions = LossOptions(),
+        term: TermOptions = TermOptions(),
         scales: Sequence[float] = (1.2, 1.5),
         detach: bool = False,
-        reduction: Reduction = "mean",
-        ramp: float = 0.0,
-        task_weights: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(tasks, network, weight=weight, reduction=reduction, ramp=ramp, task_weights=task_weights)
+        super().__init__(tasks, network, losses, term)
         if all(scale == 1 for scale in scales):
             raise ValueError(
                 f"scales should hold a magnification above 1, else there is nothing to compare, not {tuple(scales)}"
@@ -63,7 +55,7 @@ class SemiSupervised(AuxiliaryObjective):
         """Eq. 2 on the batch; auxiliary losses are named crop/task."""
         seed = int(torch.randint(2**62, (), device="cpu"))  # the same crops for images and, later, predictions
         unlabelled = Batch(batch.keys, batch.images, {}, {})
-        view = self.crop.crop_view(unlabelled, seeded(seed))
+        view = self.crop.crop_view(unlabelled, make_generator(seed))
         both, count = network(torch.cat([batch.images, view.images])).predictions, len(batch)
         predictions = {name: x[:count] for name, x in both.items()}
         of_crops = {name: x[count:] for name, x in both.items()}
@@ -79,7 +71,7 @@ class SemiSupervised(AuxiliaryObjective):
         everywhere = torch.ones_like(batch.images[:, 0], dtype=torch.bool)
         # Predictions travel in the place of labels, so that one piece of code holds the geometry of both.
         cropped = self.crop.crop_view(
-            Batch(batch.keys, batch.images, soft, dict.fromkeys(soft, everywhere)), seeded(seed)
+            Batch(batch.keys, batch.images, soft, dict.fromkeys(soft, everywhere)), make_generator(seed)
         )
         unlabelled = self.unlabelled(batch)
         share = self.current_weight() * unlabelled / (self.divisor(unlabelled.sum(1))[:, None] * len(batch))
@@ -90,6 +82,6 @@ class SemiSupervised(AuxiliaryObjective):
         return terms
 
 
-def seeded(seed: int) -> torch.Generator:
+def make_generator(seed: int) -> torch.Generator:
     """A generator on the CPU."""
     return torch.Generator().manual_seed(seed)

@@ -3,55 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtpsl.objectives.base import Objective, labelled_images
-from mtpsl.options import check_not_negative
+from mtpsl.options import check_choice, check_not_negative
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
 
 Reduction = Literal["mean", "sum"]
 
 
-class Supervised(Objective):
-    """The mean loss of each image's labelled tasks (Li, Liu, Bilen, CVPR 2022, Eq. 1).
+@dataclass(frozen=True, kw_only=True)
+class LossOptions:
+    """How the losses of tasks add up.
+
+    Args:
+        reduction: `mean` divides an image's losses by the number of its labels, and an objective's terms by that of the
+            image's unlabelled tasks, pairs or the like (the paper); `sum` does not (its code).
+        task_weights: weight of each task's supervised loss, 1 where a task is not named.
+    """
+
+    reduction: Reduction = "mean"
+    task_weights: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        check_choice(("mean", "sum"), **{"losses.reduction": self.reduction})
+        for name, weight in (self.task_weights or {}).items():
+            check_not_negative(**{f"the weight of task {name}": weight})
+
+    def weights_of(self, tasks: Sequence[Task]) -> dict[str, float]:
+        """A weight for every task.
+
+        Raises:
+            ValueError: there is a weight of another one.
+        """
+        names, weights = [task.name for task in tasks], self.task_weights or {}
+        if unknown := sorted(set(weights) - set(names)):
+            raise ValueError(f"losses.task_weights names {', '.join(unknown)}; the tasks are {', '.join(names)}")
+        return {name: float(weights.get(name, 1.0)) for name in names}
+
+
+class SupervisedObjective(Objective):
+    """An objective of which Li, Liu, Bilen, CVPR 2022, Eq. 1 is a part: the mean loss of each image's labelled tasks.
 
     Args:
         tasks: the tasks that the network predicts.
         network: the network to train.
-        reduction: `mean` divides an image's losses by the number of its labels (the paper); `sum` does not (its code).
-        task_weights: weight of each task's loss, 1 where a task is not named.
+        losses: how their losses add up.
     """
 
-    def __init__(
-        self,
-        tasks: Sequence[Task],
-        network: nn.Module,
-        *,
-        reduction: Reduction = "mean",
-        task_weights: Mapping[str, float] | None = None,
-    ) -> None:
+    def __init__(self, tasks: Sequence[Task], network: nn.Module, losses: LossOptions) -> None:
         super().__init__(tasks, network)
-        self.reduction = checked_reduction(reduction)
-        self.task_weights = checked_weights(tasks, task_weights)
+        self.reduction, self.task_weights = losses.reduction, losses.weights_of(tasks)
+
+    def supervised(self, predictions: Mapping[str, Tensor], batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """Eq. 1, by task."""
+        return supervised_losses(self.tasks, predictions, batch, self.reduction, self.task_weights)
+
+
+class Supervised(SupervisedObjective):
+    """The mean loss of each image's labelled tasks (Li, Liu, Bilen, CVPR 2022, Eq. 1)."""
+
+    def __init__(self, tasks: Sequence[Task], network: nn.Module, *, losses: LossOptions = LossOptions()) -> None:
+        super().__init__(tasks, network, losses)
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
         """Eq. 1 on the batch."""
-        predictions = network(batch.images).predictions
-        return Losses(supervised_losses(self.tasks, predictions, batch, self.reduction, self.task_weights))
+        return Losses(self.supervised(network(batch.images).predictions, batch))
 
 
-class SingleTask(Supervised):
+class SingleTask(SupervisedObjective):
     """The single-task baseline: a network for one task, trained on the images that have its label.
 
     Args:
-        tasks: the one task that the network predicts.
-        network: the network to train.
-        reduction: without effect on a single task; here since all objectives have it.
-        task_weights: weight of the task's loss, 1 where it is not named.
         average: divide the sum of a batch's losses by its `labelled` images (Eq. 1), or by all of the `batch` (the
             authors' code, with `data.epoch_images all`: each labelled image then counts the same).
     """
@@ -63,22 +92,20 @@ class SingleTask(Supervised):
         tasks: Sequence[Task],
         network: nn.Module,
         *,
-        reduction: Reduction = "mean",
-        task_weights: Mapping[str, float] | None = None,
+        losses: LossOptions = LossOptions(),
         average: Literal["labelled", "batch"] = "labelled",
     ) -> None:
-        super().__init__(tasks, network, reduction=reduction, task_weights=task_weights)
-        if average not in ("labelled", "batch"):
-            raise ValueError(f"average should be 'labelled' or 'batch', not {average!r}")
+        super().__init__(tasks, network, losses)
+        check_choice(("labelled", "batch"), average=average)
         self.average = average
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
         """Eq. 1 on the batch."""
-        losses = super().forward(network, batch)
+        losses = self.supervised(network(batch.images).predictions, batch)
         if self.average == "labelled":
-            return losses
+            return Losses(losses)
         share = labelled_images(batch.labelled(self.tasks[0].name)[:, None]) / len(batch)
-        return Losses({name: share * loss for name, loss in losses.tasks.items()})
+        return Losses({name: share * loss for name, loss in losses.items()})
 
 
 def supervised_losses(
@@ -97,21 +124,3 @@ def supervised_losses(
         loss = task.loss(predictions[task.name], batch.targets[task.name], batch.valid[task.name])
         losses[task.name] = (task_weights or {}).get(task.name, 1.0) * (loss * share).sum() / images
     return losses
-
-
-def checked_reduction(reduction: str) -> Reduction:
-    """`reduction` if it is known."""
-    if reduction not in ("mean", "sum"):
-        raise ValueError(f"reduction should be 'mean' or 'sum', not {reduction!r}")
-    return reduction  # type: ignore[return-value]
-
-
-def checked_weights(tasks: Sequence[Task], weights: Mapping[str, float] | None) -> dict[str, float]:
-    """A weight for every task."""
-    names = [task.name for task in tasks]
-    unknown = sorted(set(weights or {}) - set(names))
-    if unknown:
-        raise ValueError(f"task_weights names {', '.join(unknown)}; the tasks are {', '.join(names)}")
-    for name, weight in (weights or {}).items():
-        check_not_negative(**{f"the weight of task {name}": weight})
-    return {name: float((weights or {}).get(name, 1.0)) for name in names}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import nn
 
-from mtpsl.objectives.perceptual_map import PerceptualMap
-from mtpsl.objectives.supervised import Reduction
+from mtpsl.objectives.auxiliary import TermOptions
+from mtpsl.objectives.mapping.options import MappingOptions
+from mtpsl.objectives.perceptual import PerceptualObjective
+from mtpsl.objectives.supervised import LossOptions
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
 
 
-class XTask(PerceptualMap):
+class XTask(PerceptualObjective):
     """Eq. 1 plus the perceptual distances of frozen mappings between the tasks.
 
     Zamir, Sax, Cheerla, Suri, Cao, Malik, Guibas: Robust Learning Through Cross-Task Consistency, CVPR 2020, in the
@@ -24,15 +26,7 @@ class XTask(PerceptualMap):
     statistics of their norms, and the distances count. The phase follows from the progress of the training alone.
 
     Args:
-        tasks: the tasks that the network predicts.
-        network: the network to train.
-        first_phase: share of the training in which the mappings are learned.
-        weight: weight of the distances in the second phase; the mappings learn with weight 1.
-        reduction: `mean` divides by the number of labelled tasks and of pairs; `sum` does not.
-        ramp: share of the training over which the weight rises linearly from 0, from the second phase on.
-        mapping_lr: learning rate of the mappings, by default that of the network.
-        mapping_width: factor on the mappings' channels, 1 as published.
-        task_weights: weight of each task's supervised loss, 1 where a task is not named.
+        first_phase: share of the training in which the mappings are learned; `term.ramp` begins after it.
     """
 
     def __init__(
@@ -40,26 +34,14 @@ class XTask(PerceptualMap):
         tasks: Sequence[Task],
         network: nn.Module,
         *,
+        losses: LossOptions = LossOptions(),
+        term: TermOptions = TermOptions(),
+        mapping: MappingOptions = MappingOptions(),
         first_phase: float = 0.3,
-        weight: float = 1.0,
-        reduction: Reduction = "mean",
-        ramp: float = 0.0,
-        mapping_lr: float | None = None,
-        mapping_width: float = 1.0,
-        task_weights: Mapping[str, float] | None = None,
     ) -> None:
         if not 0 < first_phase < 1:
             raise ValueError(f"first_phase is a share of the training, between 0 and 1, not {first_phase}")
-        super().__init__(
-            tasks,
-            network,
-            weight=weight,
-            reduction=reduction,
-            ramp=ramp,
-            mapping_lr=mapping_lr,
-            mapping_width=mapping_width,
-            task_weights=task_weights,
-        )
+        super().__init__(tasks, network, losses, term, mapping)
         self.start = first_phase
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:

@@ -29,7 +29,7 @@ HARMLESS = {
     "data.label_cache",
     "data.workers",
     "data.cache",
-    "objective.mapping_checkpoint",
+    "objective.mapping.checkpoint",
     "training.accelerator",
     "training.sheets",
 }

@@ -12,8 +12,9 @@ from mtpsl.errors import UserError
 from mtpsl.plugins import names_code
 from mtpsl.sweep.table import Method, Regime, Table, merged
 from mtpsl.training.arguments import argument_value, expand
-from mtpsl.training.config import CHOICES, RunConfig, option_names, parse_config
+from mtpsl.training.config import CHOICES, RunConfig, by_name, option_names, parse_config
 from mtpsl.training.data import open_split
+from mtpsl.training.option_groups import select_options
 from mtpsl.training.settings import DataSettings
 
 OWNED = {
@@ -96,7 +97,7 @@ def _configured(table: Table, method: Method, regime: Regime, words: Sequence[st
     own = {"label": method.label, "data": regime.options}
     stored = merged(merged(table.options, method.options), own)
     for group, cls in _chosen(table, method).items():
-        shared = {k: v for k, v in table.options.get(group, {}).items() if k in ("name", *_options(cls, group))}
+        shared = select_options(table.options.get(group, {}), ["name", *_options(cls, group)])
         stored[group] = merged(shared, method.options.get(group, {}))
         words = _only_known(words, group, cls)
     return parse_config(words, stored, prog="mtpsl sweep")
@@ -120,16 +121,21 @@ def _options(cls: type | None, group: str) -> list[str]:
     return [] if cls is None else option_names(cls, group)
 
 
+def _with_groups(options: Iterable[str]) -> set[str]:
+    """The options and the groups in which they stand, which one may give as a whole: `--objective.mapping {lr: 1}`."""
+    return {name for option in options for name in (option, option.partition(".")[0])}
+
+
 def _only_known(words: Sequence[str], group: str, cls: type | None) -> list[str]:
     """Without the options of a group that some choice in its registry has, but not this one."""
-    elsewhere = {name for other in CHOICES[group][0].values() for name in _options(other, group)}
-    foreign = elsewhere - set(_options(cls, group))
+    elsewhere = {name for other in CHOICES[group][0].values() for name in _with_groups(_options(other, group))}
+    foreign = elsewhere - _with_groups(_options(cls, group))
     kept, skip = [], False
     for index, word in enumerate(words):
         option, equals, _ = word.partition("=")
         if skip:
             skip = False
-        elif option.startswith(f"--{group}.") and option.split(".")[1] in foreign:
+        elif option.startswith(f"--{group}.") and option.removeprefix(f"--{group}.") in foreign:
             skip = not equals and index + 1 < len(words)
         else:
             kept.append(word)
@@ -184,14 +190,14 @@ def _refuse_useless_options(table: Table, words: Sequence[str]) -> None:
     for group in CHOICES:
         used: set[str] = {"name"}
         for method in table.methods:
-            used |= set(_options(_chosen(table, method)[group], group))
+            used |= _with_groups(_options(_chosen(table, method)[group], group))
         shared: Mapping[str, Any] = table.options.get(group, {})
-        for option in shared:
-            if option not in used:
-                raise UserError(f"{table.path}: options: no method has {group}.{option}")
+        for option in by_name({group: shared}):
+            if option.removeprefix(f"{group}.") not in used:
+                raise UserError(f"{table.path}: options: no method has {option}")
         for word in words:
             option = word.partition("=")[0]
-            if option.startswith(f"--{group}.") and option.split(".")[1] not in used:
+            if option.startswith(f"--{group}.") and option.removeprefix(f"--{group}.") not in used:
                 raise UserError(f"{option}: no method of {table.path} has it")
 
 

@@ -85,6 +85,8 @@ def read_table(name: str) -> Table:
 def nested(options: Mapping[str, Any], where: str) -> dict[str, Any]:
     """`{"training.epochs": 2}` as `{"training": {"epochs": 2}}`; a name alone chooses it: `network: mtan`.
 
+    >>> nested({"objective.mapping.width": 0.5}, "options")
+    {'objective': {'mapping': {'width': 0.5}}}
     >>> nested({"training.epochs": 2, "training": {"lr": 0.1}, "network": "mtan"}, "options")
     {'training': {'epochs': 2, 'lr': 0.1}, 'network': {'name': 'mtan'}}
     """
@@ -95,8 +97,9 @@ def nested(options: Mapping[str, Any], where: str) -> dict[str, Any]:
             option, value = "name", value
         if not option and group != "tasks" and not isinstance(value, Mapping):
             raise UserError(f"{where}: {group} should hold options, as {{option: value}}, not {value!r}")
-        part = {group: {option: value} if option else value}
-        result = merged(result, part)
+        for name in reversed(option.split(".") if option else []):
+            value = {name: value}
+        result = merged(result, {group: value})
     return result
 
 

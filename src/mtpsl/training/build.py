@@ -30,6 +30,7 @@ from mtpsl.training.config import RunConfig
 from mtpsl.training.data import open_scored, open_split
 from mtpsl.training.objects import made_objective, made_weighting
 from mtpsl.training.optimizer import encoder_of
+from mtpsl.training.option_groups import constructor_arguments
 from mtpsl.training.own_code import chosen_class
 from mtpsl.training.settings import DataSettings
 from mtpsl.weighting import GradientWeighting, GradNorm, Weighting, shared_parameters
@@ -175,8 +176,9 @@ def build_objective(
         if given is not None:
             return made_objective(given, tasks, network)
         cls = chosen_class("objective", config.objective, config.code)
+        options = constructor_arguments(cls, config.objective_options)
         with running(cls):
-            return cls(tasks, network, **config.objective_options)
+            return cls(tasks, network, **options)
     except UserError:
         raise
     except ValueError as error:
@@ -199,10 +201,10 @@ def build_weighting(
             "weighting gradnorm cannot see which layer tasks share last in a compiled network: name its weight with "
             "--weighting.layer, e.g. decoder.0.3.weight for segnet"
         )
-    if config.weighting == "gradnorm" and config.objective_options.get("balance"):
+    if config.weighting == "gradnorm" and (config.objective_options.get("extensions") or {}).get("balance"):
         raise UserError(
-            "weighting gradnorm sends gradients through the predictions twice, which objective.balance would count: "
-            "use one of the two"
+            "weighting gradnorm sends gradients through the predictions twice, which objective.extensions.balance "
+            "would count: use one of the two"
         )
     try:
         if given is not None:

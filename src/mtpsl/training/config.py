@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from mtpsl.objectives import OBJECTIVES
 from mtpsl.option_errors import parsing_message, unknown_message, unknown_option
 from mtpsl.plugins import CODE, CodeRecord, is_object, named_code, names_code, title
 from mtpsl.training.arguments import argument_value, expand, taken
+from mtpsl.training.option_groups import dotted_names, merge_options, plain_options, select_options
 from mtpsl.training.option_help import short_help
 from mtpsl.training.own_code import KINDS, given_class, own_data
 from mtpsl.training.settings import DataSettings, TrainingSettings, names
@@ -74,10 +74,13 @@ class RunConfig:
                 raise UserError(f"{name} names {', '.join(unknown)}; the tasks are {', '.join(tasks)}")
             return {**options, name: {task: weights[task]} if task in weights else None} if weights else dict(options)
 
+        objective = dict(self.objective_options)
+        if "losses" in objective:
+            objective["losses"] = of_task(objective["losses"], "task_weights")
         return replace(
             self,
             tasks=[task],
-            objective_options=of_task(self.objective_options, "task_weights"),
+            objective_options=objective,
             weighting_options=of_task(self.weighting_options, "weights"),
         )
 
@@ -137,7 +140,7 @@ def parse_config(
         before = options.get("name", name)
         if ALIASES.get(before, before) != name:  # another choice than the file's: its options do not apply
             known = option_names(classes[group], group)
-            options = {key: value for key, value in options.items() if key in known}
+            options = select_options(options, known)
         base[group] = {**options, "name": name}
         chosen[group] = name
     parser = make_parser(chosen, prog, classes, data_class)
@@ -148,7 +151,9 @@ def parse_config(
     arguments = with_brackets(parser, ["--help" if word == "--help-all" else word for word in arguments])
     try:
         values = parser.parse_args(["--config", yaml.safe_dump(base, sort_keys=False), *arguments])
-        groups = {key: dict(vars(values[key])) for key in ("data", "training", *CHOICES)}
+        groups = {key: dict(vars(values[key])) for key in ("data", "training")}
+        for group in CHOICES:
+            groups[group] = plain_options(classes[group], values[group], group)
         for group, name in PATHS:
             if isinstance(path := groups[group].get(name), str):
                 groups[group][name] = at_home(path)
@@ -198,8 +203,8 @@ def overlaid(stored: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
             before = {}
         if key in CHOICES and name in CHOICES[key][0]:
             known = {"name", *option_names(CHOICES[key][0][name], key)}
-            before = {name: x for name, x in before.items() if name in known}
-        result[key] = {**before, **value}
+            before = select_options(before, known)
+        result[key] = merge_options(before, value) if key == "objective" else {**before, **value}
     return result
 
 
@@ -239,7 +244,7 @@ def make_parser(
 
 def option_names(cls: type, group: str) -> list[str]:
     """The options of one choice of a group, without what the program supplies."""
-    return [name for name in inspect.signature(cls).parameters if name not in CHOICES[group][2]]
+    return dotted_names(cls, without=CHOICES[group][2])
 
 
 def of_another_choice(option: str, chosen: Mapping[str, str]) -> str | None:
@@ -279,11 +284,19 @@ def plain(value: Any) -> Any:
 
 
 def by_name(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as one writes them on the command line.
+    """Options as one writes them on the command line; those of objectives stand in groups of their own.
 
-    >>> by_name({"tasks": None, "objective": {"name": "stl", "task_weights": {"depth": 2.0}}})
-    {'tasks': None, 'objective.name': 'stl', 'objective.task_weights': {'depth': 2.0}}
+    >>> by_name({"tasks": None, "objective": {"name": "stl", "losses": {"task_weights": {"depth": 2.0}}}})
+    {'tasks': None, 'objective.name': 'stl', 'objective.losses.task_weights': {'depth': 2.0}}
     """
-    groups = {name: value if isinstance(value, Mapping) else None for name, value in options.items()}
-    alone = {name: options[name] for name, group in groups.items() if group is None}
-    return alone | {f"{name}.{key}": value for name, group in groups.items() for key, value in (group or {}).items()}
+    named: dict[str, Any] = {}
+    for name, value in options.items():
+        if not isinstance(value, Mapping):
+            named[name] = value
+            continue
+        for option, inner in value.items():
+            if name == "objective" and isinstance(inner, Mapping):
+                named |= {f"{name}.{option}.{leaf}": x for leaf, x in inner.items()}
+            else:
+                named[f"{name}.{option}"] = inner
+    return named

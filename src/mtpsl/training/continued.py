@@ -29,7 +29,7 @@ AT_ANY_TIME = {
 tables call the run, what is drawn."""
 
 FOR_LATER_EPOCHS = {
-    "objective.mapping_checkpoint",
+    "objective.mapping.checkpoint",
     "training.epochs",
     "training.batch_size",
     "training.drop_last",

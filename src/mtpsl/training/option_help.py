@@ -33,15 +33,17 @@ def short_help(parser: argparse.ArgumentParser, explained: Collection[str] = ())
     """
     options = {action.dest: action for action in parser._actions if action.option_strings}
     groups: dict[str, list[str]] = {}
+    containers = {name.rpartition(".")[0] for name in options}  # which one may give as a whole
     for name in options:
         group, point, _ = name.rpartition(".")
-        if point and name not in MOST_USED:
+        if point and name not in MOST_USED and name not in containers:
             groups.setdefault(group, []).append(name)
     lines = ["most used:", *_explained(options[name] for name in MOST_USED if name in options)]
     for group in explained:
         chosen = f" {options[f'{group}.name'].default}" if f"{group}.name" in options else ""
         lines += ["", f"of --{group}{chosen}:"]
-        lines += _explained(options[name] for name in groups.pop(group, []))
+        inner = [name for name in groups if name == group or name.startswith(f"{group}.")]
+        lines += _explained(options[name] for part in inner for name in groups.pop(part))
     lines += ["", "others (--training.warmup, ...), which --help-all explains:"]
     for group, names in groups.items():
         listed = ", ".join(name.rpartition(".")[2] for name in names)

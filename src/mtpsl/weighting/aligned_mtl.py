@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torchjd.aggregation import AlignedMTLWeighting
 
-from mtpsl.weighting.gradient import GradientWeighting, of_trace_1
+from mtpsl.weighting.gradient import GradientWeighting, scale_to_trace_1
 
 
 class AlignedMTL(GradientWeighting):
@@ -19,7 +19,6 @@ class AlignedMTL(GradientWeighting):
     Algorithm 1. The weights are those of TorchJD times the number of tasks that take part.
 
     Args:
-        tasks: the tasks' names.
         scale_mode: the length: of the `min`imal (as published), `median` or mean (`rmse`) component.
     """
 
@@ -31,4 +30,4 @@ class AlignedMTL(GradientWeighting):
 
     def task_weights(self, gramian: Float[Tensor, "m m"], tasks: Sequence[int]) -> Float[Tensor, " m"]:
         """Weights of a mean."""
-        return self.solver(of_trace_1(gramian))
+        return self.solver(scale_to_trace_1(gramian))

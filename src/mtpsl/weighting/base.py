@@ -32,7 +32,6 @@ class Weighting(nn.Module, ABC):
         #: what each task counted in the last step, for a look at the training; empty where a method has no weights
         self.weights: dict[str, Float[Tensor, ""]] = {}
 
-    @abstractmethod
     def backward(
         self,
         losses: Losses,
@@ -51,6 +50,14 @@ class Weighting(nn.Module, ABC):
             others: further parameters that the losses reach, such as the objective's own.
             scale: a factor on all gradients, for those that are summed over several batches.
         """
+        self.check_tasks(losses)
+        self.add_gradients(losses, network, batch, others, scale)
+
+    @abstractmethod
+    def add_gradients(
+        self, losses: Losses, network: nn.Module, batch: Batch, others: Iterable[nn.Parameter], scale: float
+    ) -> None:
+        """What `backward` does, with losses of the right tasks."""
 
     def end_epoch(self) -> None:
         """Tell that an epoch is over, in every process (for weights that change once per epoch)."""
@@ -60,14 +67,14 @@ class Weighting(nn.Module, ABC):
         parameters = list(self.parameters())
         return [{"params": parameters, "lr": lr, "weight_decay": 0.0}] if parameters else []
 
-    def check(self, losses: Losses) -> None:
+    def check_tasks(self, losses: Losses) -> None:
         """Refuse losses of other tasks."""
         if losses.tasks.keys() != set(self.tasks):
             raise ValueError(f"losses should be of the tasks {', '.join(self.tasks)}, not {', '.join(losses.tasks)}")
 
     def task_losses(self, losses: Losses) -> Float[Tensor, " k"]:
         """The tasks' losses, in the order of `tasks`."""
-        self.check(losses)
+        self.check_tasks(losses)
         return torch.stack([losses.tasks[name] for name in self.tasks])
 
 
@@ -81,14 +88,8 @@ class LossWeighting(Weighting):
         With several processes, the mean of its gradients over them is that of the whole batch.
         """
 
-    def backward(
-        self,
-        losses: Losses,
-        network: nn.Module,
-        batch: Batch,
-        *,
-        others: Iterable[nn.Parameter] = (),
-        scale: float = 1.0,
+    def add_gradients(
+        self, losses: Losses, network: nn.Module, batch: Batch, others: Iterable[nn.Parameter], scale: float
     ) -> None:
         """Add the gradients of the weighted losses to `.grad`; nothing is averaged over processes."""
         (self.total(losses, network, batch) * scale).backward()

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchjd.aggregation import CAGradWeighting
 
 from mtpsl.options import check_not_negative
-from mtpsl.weighting.gradient import GradientWeighting, need, of_trace_1
+from mtpsl.weighting.gradient import GradientWeighting, require_packages, scale_to_trace_1
 
 
 class CAGrad(GradientWeighting):
@@ -19,16 +19,15 @@ class CAGrad(GradientWeighting):
     weights are those of TorchJD times the number of tasks that take part. Needs cvxpy.
 
     Args:
-        tasks: the tasks' names.
         c: how far from the mean gradient, relative to its length, the step may be; 0 is the mean.
     """
 
     def __init__(self, tasks: Sequence[str], *, c: float = 0.5) -> None:
         super().__init__(tasks)
         check_not_negative(c=c)
-        need("cagrad", ["cvxpy", "clarabel"], "cagrad")
+        require_packages("cagrad", ["cvxpy", "clarabel"], "cagrad")
         self.solver = CAGradWeighting(c)
 
     def task_weights(self, gramian: Float[Tensor, "m m"], tasks: Sequence[int]) -> Float[Tensor, " m"]:
         """Weights of a mean, plus those of the correction."""
-        return self.solver(of_trace_1(gramian))
+        return self.solver(scale_to_trace_1(gramian))

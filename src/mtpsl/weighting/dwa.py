@@ -22,7 +22,6 @@ class DWA(LossWeighting):
     in the first two epochs, as published.
 
     Args:
-        tasks: the tasks' names.
         temperature: T; the larger, the more even the weights (the authors: 2).
     """
 

@@ -14,11 +14,7 @@ from mtpsl.weighting.base import LossWeighting
 
 
 class Uniform(LossWeighting):
-    """The sum of all losses.
-
-    Args:
-        tasks: the tasks' names.
-    """
+    """The sum of all losses."""
 
     def total(self, losses: Losses, network: nn.Module, batch: Batch) -> Float[Tensor, ""]:
         """The plain sum."""
@@ -31,7 +27,6 @@ class Fixed(LossWeighting):
     They multiply whatever an objective calls a task's loss, and also objectives' own `task_weights`.
 
     Args:
-        tasks: the tasks' names.
         weights: weight of each task's loss, 1 where a task is not named.
     """
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtpsl.errors import UserError
-from mtpsl.processes import any_process, mean_over_processes, of_first_process, several
+from mtpsl.processes import any_process, copy_from_first_process, is_distributed, mean_over_processes
 from mtpsl.structures import Batch, Losses
 from mtpsl.weighting.base import Weighting, labelled_tasks
 from mtpsl.weighting.parameters import shared_parameters
@@ -28,9 +28,6 @@ class GradientWeighting(Weighting):
     One pass through the shared part per task with a label, one more where there are auxiliary losses, and memory for as
     many gradients. With several processes the gradients are averaged over them here, before they are weighed: run the
     network without DistributedDataParallel's synchronization (`no_sync`).
-
-    Args:
-        tasks: the tasks' names.
     """
 
     retains_graph = True
@@ -47,17 +44,10 @@ class GradientWeighting(Weighting):
         """A factor on the weighed gradient of the shared parameters alone."""
         return weights.new_ones(())
 
-    def backward(
-        self,
-        losses: Losses,
-        network: nn.Module,
-        batch: Batch,
-        *,
-        others: Iterable[nn.Parameter] = (),
-        scale: float = 1.0,
+    def add_gradients(
+        self, losses: Losses, network: nn.Module, batch: Batch, others: Iterable[nn.Parameter], scale: float
     ) -> None:
         """Add the weighed gradients to `.grad`; with several processes all must call it."""
-        self.check(losses)
         labelled = labelled_tasks(batch, self.tasks).tolist()  # which passes there are is control flow
         shared = shared_parameters(network, losses.tasks.values())
         own = own_parameters(network, shared, others)
@@ -84,7 +74,7 @@ class GradientWeighting(Weighting):
             of_shared.average()
         if passes and shared:
             weights, factor = self._weigh(mean_over_processes(jacobian), [k for k, has in enumerate(labelled) if has])
-            some = any_process(torch.tensor(touched, device=device)).tolist() if several() else touched
+            some = any_process(torch.tensor(touched, device=device)).tolist() if is_distributed() else touched
             weighed = unflatten(factor * weights @ jacobian, shared)
             of_shared.add([x if used else None for x, used in zip(weighed, some, strict=True)])
             if self.weighs_heads:
@@ -107,7 +97,7 @@ class GradientWeighting(Weighting):
             weights[rows] = found.to(weights) * (len(rows) if self.averages else 1)
             factor[0] = self.shared_factor(weights, gramian)
         # PCGrad draws an order, solvers may round differently
-        *_, factor = both = of_first_process(torch.cat([weights, factor]).to(jacobian))
+        *_, factor = both = copy_from_first_process(torch.cat([weights, factor]).to(jacobian))
         weights = both[:-1]
         self.weights = {self.tasks[task]: weight for task, weight in zip(tasks, weights, strict=True)}
         return weights, factor
@@ -129,7 +119,7 @@ class Gradients:
 
     def average(self) -> None:
         """Average over processes; None where no process has one."""
-        if not several() or not self.parameters:
+        if not is_distributed() or not self.parameters:
             return
         have = self.parameters[0].new_tensor([x is not None for x in self.sums])
         both = mean_over_processes(torch.cat([flatten(self.sums, self.parameters), have]))
@@ -176,7 +166,7 @@ def unflatten(vector: Float[Tensor, " p"], parameters: Sequence[nn.Parameter]) -
     return [part.view(p.shape) for part, p in zip(parts, parameters, strict=True)]
 
 
-def need(weighting: str, packages: Sequence[str], extra: str) -> None:
+def require_packages(weighting: str, packages: Sequence[str], extra: str) -> None:
     """Refuse a weighting whose solver is not installed.
 
     Raises:
@@ -186,6 +176,6 @@ def need(weighting: str, packages: Sequence[str], extra: str) -> None:
         raise UserError(f"weighting {weighting} needs {' and '.join(packages)}: pip install 'mtpsl[{extra}]'")
 
 
-def of_trace_1(gramian: Float[Tensor, "m m"]) -> Float[Tensor, "m m"]:
+def scale_to_trace_1(gramian: Float[Tensor, "m m"]) -> Float[Tensor, "m m"]:
     """The inner products of gradients scaled alike; solvers take gradients below 0.01 for zero."""
     return gramian / gramian.trace()

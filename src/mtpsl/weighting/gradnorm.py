@@ -27,7 +27,6 @@ class GradNorm(LossWeighting):
     first loss with a label. Weights stay above 0.001: a weight below zero would maximize a loss.
 
     Args:
-        tasks: the tasks' names.
         alpha: how strongly rates are evened out (the authors: 1.5 on NYU-v2); 0 asks for equal gradients.
         weight_lr: learning rate of the weights (the authors: 0.025).
         layer: name of the shared parameter W, such as `encoder.4.0.weight`; by default the shared weight that is

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torchjd.aggregation import IMTLGWeighting
 
-from mtpsl.weighting.gradient import GradientWeighting, of_trace_1
+from mtpsl.weighting.gradient import GradientWeighting, scale_to_trace_1
 
 
 class IMTLG(GradientWeighting):
@@ -16,9 +16,6 @@ class IMTLG(GradientWeighting):
 
     Liu, Li, Kuang, Xue, Chen, Yang, Liao, Zhang: Towards Impartial Multi-task Learning, ICLR 2021, section 3.1, in
     TorchJD's form for linearly dependent gradients, times the number of tasks that take part. Weights may be negative.
-
-    Args:
-        tasks: the tasks' names.
     """
 
     def __init__(self, tasks: Sequence[str]) -> None:
@@ -27,4 +24,4 @@ class IMTLG(GradientWeighting):
 
     def task_weights(self, gramian: Float[Tensor, "m m"], tasks: Sequence[int]) -> Float[Tensor, " m"]:
         """Weights that sum to 1."""
-        return self.solver(of_trace_1(gramian))
+        return self.solver(scale_to_trace_1(gramian))

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from scipy.optimize import nnls
 from torch import Tensor
 
-from mtpsl.weighting.gradient import GradientWeighting, of_trace_1
+from mtpsl.weighting.gradient import GradientWeighting, scale_to_trace_1
 
 
 class MGDA(GradientWeighting):
@@ -22,14 +22,11 @@ class MGDA(GradientWeighting):
 
     The minimum is exact. The second paper's Algorithm 2 comes near it in many steps: with its authors' settings (250
     steps, or one below 1e-5), weights of three tasks were up to 0.014 off, and took a hundred times as long.
-
-    Args:
-        tasks: the tasks' names.
     """
 
     def task_weights(self, gramian: Float[Tensor, "m m"], tasks: Sequence[int]) -> Float[Tensor, " m"]:
         """Weights that sum to 1."""
-        return shortest_combination(of_trace_1(gramian))
+        return shortest_combination(scale_to_trace_1(gramian))
 
 
 def shortest_combination(gramian: Float[Tensor, "m m"]) -> Float[Tensor, " m"]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchjd.aggregation import NashMTL as Bargaining
 
 from mtpsl.options import check_at_least_one, check_not_negative
-from mtpsl.weighting.gradient import GradientWeighting, need
+from mtpsl.weighting.gradient import GradientWeighting, require_packages
 
 
 class NashMTL(GradientWeighting):
@@ -23,7 +23,6 @@ class NashMTL(GradientWeighting):
     tasks' weights. Needs cvxpy and ecos, which is under the GPL.
 
     Args:
-        tasks: the tasks' names.
         max_norm: longer steps of the shared parameters are shortened to this length; 0 for none.
         optim_niter: steps of the solver.
     """
@@ -36,7 +35,7 @@ class NashMTL(GradientWeighting):
         super().__init__(tasks)
         check_not_negative(max_norm=max_norm)
         check_at_least_one(optim_niter=optim_niter)
-        need("nash_mtl", ["cvxpy", "ecos"], "solvers")
+        require_packages("nash_mtl", ["cvxpy", "ecos"], "solvers")
         self.max_norm, self.optim_niter = max_norm, optim_niter
         self.register_buffer("alpha", torch.ones(len(tasks)))
         self._bargaining: dict[int, Bargaining] = {}

@@ -23,7 +23,7 @@ def shared_parameters(network: nn.Module, losses: Iterable[Tensor] = ()) -> list
         return [p for name, p in trainable.items() if not name.startswith(own)]
     counts: dict[int, int] = {}
     for loss in losses:
-        for identity in map(id, reached(loss)):
+        for identity in map(id, find_leaves(loss)):
             counts[identity] = counts.get(identity, 0) + 1
     return [p for p in trainable.values() if counts.get(id(p), 0) > 1]
 
@@ -35,13 +35,13 @@ def nearest_weight(shared: Sequence[nn.Parameter], loss: Tensor) -> nn.Parameter
         ValueError: there is none.
     """
     candidates = {id(p): p for p in shared if p.ndim > 1}
-    for leaf in reached(loss):
+    for leaf in find_leaves(loss):
         if id(leaf) in candidates:
             return candidates[id(leaf)]
     raise ValueError("the tasks share no weight: give the name of a layer")
 
 
-def reached(loss: Tensor) -> list[Tensor]:
+def find_leaves(loss: Tensor) -> list[Tensor]:
     """The leaves of a loss' graph, the nearest first."""
     leaves: list[Tensor] = []
     queue: deque[Node] = deque([loss.grad_fn] if loss.grad_fn is not None else [])

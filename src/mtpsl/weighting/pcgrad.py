@@ -16,9 +16,6 @@ class PCGrad(GradientWeighting):
 
     Yu, Kumar, Gupta, Levine, Hausman, Finn: Gradient Surgery for Multi-Task Learning, NeurIPS 2020, Algorithm 1,
     through TorchJD. The others are projected out in a random order.
-
-    Args:
-        tasks: the tasks' names.
     """
 
     averages = False

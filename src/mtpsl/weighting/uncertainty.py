@@ -22,7 +22,6 @@ class Uncertainty(LossWeighting):
     With `start` 0 every task starts with weight 0.5. The s of a task without a label has no gradient.
 
     Args:
-        tasks: the tasks' names.
         weight_lr: learning rate of the uncertainties, by default that of the network.
         start: the value of every s before the first step (-0.5 in the code of Liu, Johns and Davison, CVPR 2019, which
             later codes for NYU-v2 and Cityscapes share).

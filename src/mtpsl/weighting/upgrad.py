@@ -12,7 +12,7 @@ from torch import Tensor
 from torchjd.aggregation import UPGradWeighting
 from torchjd.linalg import DualConeProjector
 
-from mtpsl.weighting.gradient import GradientWeighting, of_trace_1
+from mtpsl.weighting.gradient import GradientWeighting, scale_to_trace_1
 
 
 class UPGrad(GradientWeighting):
@@ -20,9 +20,6 @@ class UPGrad(GradientWeighting):
 
     Quinton, Rey: Jacobian Descent for Multi-Objective Optimization, 2024, Eq. 4. The weights are those of TorchJD times
     the number of tasks that take part; its quadratic programs are solved as non-negative least squares.
-
-    Args:
-        tasks: the tasks' names.
     """
 
     def __init__(self, tasks: Sequence[str]) -> None:
@@ -31,7 +28,7 @@ class UPGrad(GradientWeighting):
 
     def task_weights(self, gramian: Float[Tensor, "m m"], tasks: Sequence[int]) -> Float[Tensor, " m"]:
         """Weights of a mean: 1/m each where no two gradients conflict."""
-        return self.solver(of_trace_1(gramian))
+        return self.solver(scale_to_trace_1(gramian))
 
 
 class NonNegativeProjector(DualConeProjector):

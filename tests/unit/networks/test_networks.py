@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import timm
 import torch
 from torch import nn
 
-from builders import LABELS, batch, tasks
+from builders import LABELS, batch, leaf_names, make_objective, tasks
 from mtpsl.errors import UserError
 from mtpsl.networks import MTAN, NETWORKS, EncoderDecoder, MultiTaskNetwork, ResNetASPP, SegNet
 from mtpsl.networks.encoders.timm import TimmEncoder
@@ -98,7 +97,7 @@ def test_a_vision_transformer_is_decoded_at_a_quarter_of_the_image() -> None:
 def test_any_timm_encoder_works_with_cross_task(encoder: str, mapping: str) -> None:
     torch.manual_seed(0)
     network = EncoderDecoder(CHANNELS, encoder=encoder, decoder_channels=8)
-    objective = CrossTaskConsistency(tasks(), network, views=1, mapping=mapping, mapping_width=0.125)
+    objective = make_objective(CrossTaskConsistency, tasks(), network, views=1, network=mapping, width=0.125)
     losses = objective(network, batch(LABELS["one label each"], size=(64, 64)))
     losses.total().backward()
     assert torch.isfinite(losses.total())
@@ -114,8 +113,8 @@ def test_every_objective_works_with_encoders_of_all_kinds(encoder: str, name: st
         if encoder == "resnet_aspp"
         else EncoderDecoder(CHANNELS, encoder=encoder, decoder_channels=8)
     )
-    known = inspect.signature(OBJECTIVES[name]).parameters
-    objective = OBJECTIVES[name](tasks(), network, **({"mapping_width": 0.01} if "mapping_width" in known else {}))
+    small = {"width": 0.01} if "width" in leaf_names(OBJECTIVES[name]) else {}
+    objective = make_objective(OBJECTIVES[name], tasks(), network, **small)
     objective.set_progress(0.0)
     losses = objective(network, batch(LABELS["one label each"], size=(32, 32)))
     losses.total().backward()

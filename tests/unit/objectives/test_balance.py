@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from builders import batch, tasks
+from builders import batch, make_objective, tasks
 from mtpsl.networks import SegNet
 from mtpsl.objectives import CrossTaskConsistency
 from mtpsl.objectives.balance import GradientBalance
@@ -48,7 +48,7 @@ def test_what_was_not_seen_is_not_scaled() -> None:
 def test_with_balance_the_term_asks_as_much_of_a_prediction_as_the_labels_do() -> None:
     torch.manual_seed(0)
     network = SegNet({task.name: task.out_channels for task in tasks()}, width=0.125)
-    objective = CrossTaskConsistency(tasks(), network, views=1, mapping_width=0.125, balance=True, weight=0.5)
+    objective = make_objective(CrossTaskConsistency, tasks(), network, views=1, width=0.125, balance=True, weight=0.5)
     data = batch([("segmentation",), ("depth",), ("normals",)] * 2)
     sizes = {}
     for step in range(2):  # the first measures
@@ -81,7 +81,7 @@ def test_a_gradient_that_is_no_number_does_not_stay() -> None:
 def test_the_state_of_an_epochs_end_holds_its_last_step() -> None:
     torch.manual_seed(0)
     network = SegNet({task.name: task.out_channels for task in tasks()}, width=0.125)
-    objective = CrossTaskConsistency(tasks(), network, views=1, mapping_width=0.125, balance=True)
+    objective = make_objective(CrossTaskConsistency, tasks(), network, views=1, width=0.125, balance=True)
     objective(network, batch([("segmentation",), ("depth",), ("normals",)])).total().backward()
     assert not objective.state_dict()["balance.other"].any()
     objective.end_epoch()

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from builders import batch, tasks
+from builders import batch, make_objective, tasks
 from mtpsl.networks import SegNet
 from mtpsl.objectives import ContrastiveLoss, DiscriminatorLoss
 from mtpsl.objectives.contrastive import hinge
 from mtpsl.objectives.discriminator import pair_loss, scale_gradient
 from mtpsl.objectives.joint_space import JointSpace
-from mtpsl.objectives.pairs import pair_index, plan_pairs
+from mtpsl.objectives.mapping.pairs import plan_pairs
 from mtpsl.structures import Batch
 from mtpsl.tasks import Depth, Normals
 
@@ -30,7 +30,7 @@ def make(kind: type[JointSpace], **options: object) -> tuple[SegNet, JointSpace]
     network = SegNet({task.name: task.out_channels for task in some}, width=WIDTH)
     if kind is DiscriminatorLoss:
         options = {"discriminator_channels": 8, **options}
-    return network, kind(some, network, mapping_width=WIDTH, **options)  # type: ignore[call-arg]
+    return network, make_objective(kind, some, network, width=WIDTH, **options)
 
 
 def two_tasks(labels: list[tuple[str, ...]]) -> Batch:
@@ -56,11 +56,11 @@ def test_rows_of_triplets_are_label_prediction_and_prediction_of_the_next_image(
     network, objective = make(ContrastiveLoss)
     data = two_tasks(TWO)
     predictions = network(data.images).predictions
-    plan = plan_pairs(torch.stack([data.labelled(name) for name in ("depth", "normals")], 1))
-    triplets = objective.triplets(predictions, data, plan)
+    pairs = plan_pairs(torch.stack([data.labelled(name) for name in ("depth", "normals")], 1))
+    triplets = objective.map_triplets(predictions, data, pairs)
     some = objective.tasks
-    for row, (n, s, t) in enumerate(zip(plan.image.tolist(), plan.source.tolist(), plan.target.tolist(), strict=True)):
-        pair = pair_index(torch.tensor([s]), torch.tensor([t]), 2)
+    for row, (n, s, t) in enumerate(pairs):
+        pair = torch.tensor([pairs[row].column(2)])
 
         def alone(encoding: Tensor, task: int, pair: Tensor = pair) -> Tensor:
             return objective.mapping(objective.mapping.stem(encoding, task), pair)[0]
@@ -78,9 +78,9 @@ def test_contrastive_terms_are_averaged_like_equation_4() -> None:
     data = two_tasks(TWO)
     output = network.eval()(data.images)
     terms = objective.contrasts(output.predictions, data)  # type: ignore[operator]
-    plan = plan_pairs(torch.stack([data.labelled(name) for name in ("depth", "normals")], 1))
-    rows = hinge(*objective.triplets(output.predictions, data, plan), 0.5).tolist()
-    assert plan.image.tolist() == [0, 1, 2]
+    pairs = plan_pairs(torch.stack([data.labelled(name) for name in ("depth", "normals")], 1))
+    rows = hinge(*objective.map_triplets(output.predictions, data, pairs), 0.5).tolist()
+    assert [pair.image for pair in pairs] == [0, 1, 2]
     assert terms["normals->depth"].item() == pytest.approx(3 * (rows[0] + rows[2]) / 3, rel=1e-5)
     assert terms["depth->normals"].item() == pytest.approx(3 * rows[1] / 3, rel=1e-5)
 
@@ -169,7 +169,7 @@ def test_a_scaled_gradient_is_the_identity_forwards() -> None:
 
 
 def test_learning_rates_of_mapping_conditioning_and_discriminator() -> None:
-    _, objective = make(DiscriminatorLoss, mapping_lr=1e-4, film_lr=1e-3, film_halving=30, discriminator_lr=1e-2)
+    _, objective = make(DiscriminatorLoss, lr=1e-4, film_lr=1e-3, film_halving=30, discriminator_lr=1e-2)
     groups = list(objective.parameter_groups(5e-4))
     assert [group["lr"] for group in groups] == [1e-4, 1e-3, 1e-2]
     assert groups[1]["halve_every"] == 30

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from builders import LABELS, THREE, batch, tasks
+from builders import LABELS, THREE, batch, make_objective, tasks
 from mtpsl.networks import SegNet
 from mtpsl.objectives import CrossTaskConsistency
-from mtpsl.objectives.mapping import cosine_distance
-from mtpsl.objectives.pairs import pair_index, plan_pairs
+from mtpsl.objectives.distance import cosine_distance
+from mtpsl.objectives.mapping.pairs import Pair, plan_pairs
 from mtpsl.structures import Batch
 
 
@@ -18,7 +18,7 @@ def make(**options: object) -> tuple[SegNet, CrossTaskConsistency]:
     torch.manual_seed(0)
     some = tasks()
     network = SegNet({task.name: task.out_channels for task in some}, width=0.125)
-    return network, CrossTaskConsistency(some, network, mapping_width=0.125, **{"views": 1, **options})  # type: ignore[arg-type]
+    return network, make_objective(CrossTaskConsistency, some, network, width=0.125, **{"views": 1, **options})
 
 
 def consistency(objective: CrossTaskConsistency, network: SegNet, data: Batch) -> dict[str, Tensor]:
@@ -82,7 +82,7 @@ def test_one_pass_equals_one_image_and_one_pair_at_a_time() -> None:
             for t, target in enumerate(some):
                 if data.labelled(source.name)[n] or not data.labelled(target.name)[n]:
                     continue
-                pair = pair_index(torch.tensor([s]), torch.tensor([t]), 3)
+                pair = torch.tensor([Pair(n, s, t).column(3)])
                 one = slice(n, n + 1)
                 encoded = source.encode_prediction(output.predictions[source.name][one])
                 a = objective.mapping(objective.mapping.stem(encoded, s), pair)
@@ -170,7 +170,7 @@ def test_options_change_what_they_say() -> None:
 @pytest.mark.parametrize("mapping", ["segnet", "resnet18"])
 def test_a_checkpointed_mapping_keeps_less_for_the_backward_pass_and_gives_the_same_gradients(mapping: str) -> None:
     def step(**options: object) -> tuple[int, list[Tensor | None]]:
-        network, objective = make(mapping=mapping, **options)
+        network, objective = make(network=mapping, **options)
         kept: dict[int, int] = {}
 
         def keep(x: Tensor) -> Tensor:
@@ -185,13 +185,13 @@ def test_a_checkpointed_mapping_keeps_less_for_the_backward_pass_and_gives_the_s
         return sum(kept.values()), [p.grad for p in [*network.parameters(), *objective.parameters()]]
 
     kept, gradients = step()
-    fewer, same = step(mapping_checkpoint=True)
+    fewer, same = step(checkpoint=True)
     assert fewer < 0.7 * kept
     torch.testing.assert_close(same, gradients)
 
 
 def test_half_resolution_keeps_the_size_of_the_result() -> None:
-    network, objective = make(mapping_stride=2)
+    network, objective = make(stride=2)
     data = batch(LABELS["one label each"], size=(64, 96))
     output = network(data.images)
     maps = objective.mapped_features(
@@ -209,7 +209,7 @@ def test_half_resolution_keeps_the_size_of_the_result() -> None:
 
 
 def test_parameter_groups_cover_everything_once_with_their_rates() -> None:
-    _, objective = make(mapping_lr=1e-4, film_lr=1e-3, film_halving=30)
+    _, objective = make(lr=1e-4, film_lr=1e-3, film_halving=30)
     groups = list(objective.parameter_groups(5e-4))
     assert [group["lr"] for group in groups] == [1e-4, 1e-3]
     assert groups[1]["halve_every"] == 30
@@ -218,14 +218,13 @@ def test_parameter_groups_cover_everything_once_with_their_rates() -> None:
 
 
 def test_pair_columns_are_row_major_without_the_diagonal() -> None:
-    source, target = torch.tensor([0, 0, 1, 1, 2, 2]), torch.tensor([1, 2, 0, 2, 0, 1])
-    assert pair_index(source, target, 3).tolist() == [0, 1, 2, 3, 4, 5]
+    ordered = [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
+    assert [Pair(0, source, target).column(3) for source, target in ordered] == [0, 1, 2, 3, 4, 5]
 
 
 def test_plan_lists_every_unlabelled_labelled_pair() -> None:
-    plan = plan_pairs(torch.tensor([[True, False, False], [True, True, False]]))
-    rows = list(zip(plan.image.tolist(), plan.source.tolist(), plan.target.tolist(), strict=True))
-    assert rows == [(0, 1, 0), (0, 2, 0), (1, 2, 0), (1, 2, 1)]
+    pairs = plan_pairs(torch.tensor([[True, False, False], [True, True, False]]))
+    assert pairs == [(0, 1, 0), (0, 2, 0), (1, 2, 0), (1, 2, 1)]
 
 
 def test_cosine_distance_by_hand() -> None:
@@ -270,5 +269,5 @@ def test_a_network_of_ones_own_works() -> None:
             return Output({name: head(x) for name, head in self.heads.items()}, [x])
 
     network = Tiny()
-    objective = CrossTaskConsistency(tasks(), network, views=1, mapping_width=0.125)  # type: ignore[arg-type]
+    objective = make_objective(CrossTaskConsistency, tasks(), network, views=1, width=0.125)
     assert torch.isfinite(objective(network, batch(LABELS["one label each"])).total())

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-
 import pytest
 import torch
 from torch import Tensor, nn
 
-from builders import LABELS, batch, tasks
+from builders import LABELS, batch, leaf_names, make_objective, tasks
 from mtpsl.networks import SegNet
 from mtpsl.objectives import OBJECTIVES, Objective
 from mtpsl.structures import Batch, Losses, Output
@@ -38,9 +36,11 @@ def make(name: str, count: int = 3, progress: float = 0.0, **options: object) ->
     torch.manual_seed(0)
     some = tasks(edges=count > 3)[:count]
     network = SegNet({task.name: task.out_channels for task in some}, width=WIDTH)
-    known = inspect.signature(OBJECTIVES[name]).parameters
-    small = {"mapping_width": WIDTH, "discriminator_channels": 8}
-    objective = OBJECTIVES[name](some, network, **{k: v for k, v in small.items() if k in known}, **options)
+    known = leaf_names(OBJECTIVES[name])
+    small = {"width": WIDTH, "discriminator_channels": 8}
+    objective = make_objective(
+        OBJECTIVES[name], some, network, **{k: v for k, v in small.items() if k in known}, **options
+    )
     objective.set_progress(progress)
     return network, objective
 
@@ -134,8 +134,8 @@ def test_parameter_groups_cover_all_parameters_once(name: str) -> None:
     assert all(group["lr"] == 1e-4 for group in groups)
     listed = [id(p) for group in groups for p in group["params"]]
     assert sorted(listed) == sorted(id(p) for p in objective.parameters())
-    if "mapping_lr" in inspect.signature(OBJECTIVES[name]).parameters:
-        own = list(make(name, mapping_lr=5e-3)[1].parameter_groups(1e-4))
+    if "lr" in leaf_names(OBJECTIVES[name]):
+        own = list(make(name, lr=5e-3)[1].parameter_groups(1e-4))
         assert own[0]["lr"] == 5e-3
 
 
@@ -160,8 +160,8 @@ def test_networks_of_ones_own_and_odd_sizes_work(name: str, progress: float) -> 
             return Output({name: head(x) for name, head in self.heads.items()}, [x])
 
     network, data = Tiny(), batch(LABELS["one label each"], (36, 44))
-    known = inspect.signature(OBJECTIVES[name]).parameters
-    objective = OBJECTIVES[name](tasks(), network, **({"mapping_width": WIDTH} if "mapping_width" in known else {}))
+    small = {"width": WIDTH} if "width" in leaf_names(OBJECTIVES[name]) else {}
+    objective = make_objective(OBJECTIVES[name], tasks(), network, **small)
     objective.set_progress(progress)
     losses = losses_of(network, objective, data)
     losses.total().backward()

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from builders import batch, tasks
+from builders import batch, make_objective, tasks
 from mtpsl.networks import SegNet
 from mtpsl.objectives import JointTaskRegularization
 from mtpsl.structures import Batch
@@ -23,7 +23,7 @@ DEPTHS = Normal(2.3618, 1.5876)
 def make(**options: object) -> tuple[SegNet, JointTaskRegularization]:
     torch.manual_seed(0)
     network = SegNet({task.name: task.out_channels for task in tasks()}, width=WIDTH)
-    return network, JointTaskRegularization(tasks(), network, mapping_width=WIDTH, **options)  # type: ignore[arg-type]
+    return network, make_objective(JointTaskRegularization, tasks(), network, width=WIDTH, **options)
 
 
 def sharpest(logits: Tensor, tau: float = 1.0, hard: bool = False, dim: int = -1) -> Tensor:
@@ -105,7 +105,7 @@ def test_the_network_sees_an_image_and_two_crops_of_it() -> None:
 
 
 def test_predictions_equal_to_labels_have_no_distance() -> None:
-    objective = JointTaskRegularization([Depth(), Normals()], nn.Identity(), mapping_width=WIDTH)
+    objective = make_objective(JointTaskRegularization, [Depth(), Normals()], nn.Identity(), width=WIDTH)
     every = batch([("normals",), ("depth", "normals")], SIZE, holes=False)
     names = ("depth", "normals")
     data = Batch(every.keys, every.images, {n: every.targets[n] for n in names}, {n: every.valid[n] for n in names})
@@ -158,7 +158,10 @@ def test_depth_enters_through_the_distribution_that_is_asked_for() -> None:
 def test_its_size_hardly_grows_with_the_number_of_tasks() -> None:
     some = tasks(edges=True)
     sizes = [
-        sum(p.numel() for p in JointTaskRegularization(some[:count], nn.Identity(), mapping_width=0.5).parameters())
+        sum(
+            p.numel()
+            for p in make_objective(JointTaskRegularization, some[:count], nn.Identity(), width=0.5).parameters()
+        )
         for count in (2, 3, 4)
     ]
     growth = [sizes[1] - sizes[0], sizes[2] - sizes[1]]

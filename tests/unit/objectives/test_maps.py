@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from builders import LABELS, batch, tasks
+from builders import LABELS, batch, make_objective, tasks
 from mtpsl.networks import SegNet
 from mtpsl.objectives import DirectMap, PerceptualMap, XTask
 from mtpsl.objectives.auxiliary import AuxiliaryObjective
-from mtpsl.objectives.pair_maps import PairMaps, by_pair, known_encoding
-from mtpsl.objectives.pairs import PairPlan
+from mtpsl.objectives.mapping.pair_maps import PairMaps, group_by_tasks, known_encoding
+from mtpsl.objectives.mapping.pairs import Pair
 from mtpsl.structures import Batch
 from mtpsl.tasks import Depth, Normals
 
@@ -26,7 +26,7 @@ SEGMENTATION, DEPTH, NORMALS = range(3)
 def make(kind: type[AuxiliaryObjective], **options: object) -> tuple[SegNet, AuxiliaryObjective]:
     torch.manual_seed(0)
     network = SegNet({task.name: task.out_channels for task in tasks()}, width=WIDTH)
-    return network, kind(tasks(), network, mapping_width=WIDTH, **options)  # type: ignore[call-arg]
+    return network, make_objective(kind, tasks(), network, width=WIDTH, **options)
 
 
 def reached(*modules: nn.Module) -> bool:
@@ -98,7 +98,7 @@ def test_each_network_runs_once_per_step_on_all_its_images() -> None:
 
 def test_perceptual_distance_by_hand() -> None:
     some = [Depth(), Normals()]
-    objective = PerceptualMap(some, nn.Identity(), mapping_width=WIDTH, weight=3.0)
+    objective = make_objective(PerceptualMap, some, nn.Identity(), width=WIDTH, weight=3.0)
     data = batch([("normals",), ("depth",)], SIZE)
     data.targets["normals"][:] = torch.tensor([-1.0, 0.0, 0.0]).view(3, 1, 1)
     predictions = {
@@ -201,7 +201,7 @@ def test_x_task_goes_on_from_its_state_and_the_progress_alone() -> None:
     objective.set_progress(0.0)
     data = batch(LABELS["one label each"], SIZE)
     objective(network, data)  # moves the statistics
-    resumed = XTask(tasks(), network, mapping_width=WIDTH)
+    resumed = make_objective(XTask, tasks(), network, width=WIDTH)
     resumed.load_state_dict(objective.state_dict())
     network.eval()
     values = []
@@ -247,11 +247,11 @@ def test_fixed_maps_have_the_same_values_and_no_gradient() -> None:
 
 
 def test_rows_are_grouped_by_pair() -> None:
-    plan = PairPlan(torch.tensor([0, 0, 1, 2]), torch.tensor([1, 2, 1, 0]), torch.tensor([0, 0, 0, 1]))
-    groups = [(s, t, rows.tolist()) for s, t, rows in by_pair(plan, torch.device("cpu"))]
+    pairs = [Pair(0, 1, 0), Pair(0, 2, 0), Pair(1, 1, 0), Pair(2, 0, 1)]
+    groups = [(s, t, images.tolist()) for s, t, images in group_by_tasks(pairs, torch.device("cpu"))]
     assert groups == [(0, 1, [2]), (1, 0, [0, 1]), (2, 0, [0])]
 
 
 def test_a_width_of_zero_is_refused() -> None:
-    with pytest.raises(ValueError, match="mapping_width"):
+    with pytest.raises(ValueError, match="width"):
         PairMaps(tasks(), width=0.0)

@@ -5,58 +5,56 @@ from __future__ import annotations
 import pytest
 import torch
 
-from builders import LABELS, batch, tasks
+from builders import LABELS, batch, make_objective, tasks
 from mtpsl.networks import SegNet
 from mtpsl.objectives import CrossTaskConsistency
-from mtpsl.objectives.pairs import PairPlan, draw_pairs, plan_pairs
-from mtpsl.objectives.relations import PairRelations, other_images
-
-
-def triples(plan: PairPlan) -> set[tuple[int, int, int]]:
-    return set(zip(plan.image.tolist(), plan.source.tolist(), plan.target.tolist(), strict=True))
+from mtpsl.objectives.mapping.pairs import Pair, draw_pairs, plan_pairs
+from mtpsl.objectives.relations import PairRelations, pair_with_other_images
 
 
 def test_labelled_sources_add_the_pairs_with_two_labels() -> None:
     labelled = torch.tensor([[True, True, False], [True, True, True], [False, False, False]])
-    some = triples(plan_pairs(labelled))
+    some = set(plan_pairs(labelled))
     assert some == {(0, 2, 0), (0, 2, 1)}
     everything = {(1, s, t) for s in range(3) for t in range(3) if s != t}
-    assert triples(plan_pairs(labelled, labelled_sources=True)) == some | {(0, 0, 1), (0, 1, 0)} | everything
+    assert set(plan_pairs(labelled, labelled_sources=True)) == some | {(0, 0, 1), (0, 1, 0)} | everything
 
 
 def test_unrelated_pairs_are_not_planned() -> None:
     related = torch.ones(3, 3, dtype=torch.bool)
     related[1, 0] = False
-    assert triples(plan_pairs(torch.tensor([[True, False, False]]), related=related)) == {(0, 2, 0)}
+    assert set(plan_pairs(torch.tensor([[True, False, False]]), related=related)) == {(0, 2, 0)}
 
 
 def test_a_budget_holds_for_every_image_and_keeps_the_expected_sum() -> None:
     torch.manual_seed(0)
-    plan = plan_pairs(torch.tensor([[True, True, False, False, False], [False, False, True, False, False]]))
+    pairs = plan_pairs(torch.tensor([[True, True, False, False, False], [False, False, True, False, False]]))
     value = torch.rand(5, 5)
     sums = torch.zeros(2)
     for _ in range(2000):
-        rows, stands_for = draw_pairs(plan, 3)
-        drawn = plan[rows]
-        assert (drawn.image.bincount() == 3).all()
-        assert triples(drawn) <= triples(plan)
-        sums.index_add_(0, drawn.image, value[drawn.source, drawn.target] * stands_for)
-    expected = torch.zeros(2).index_add_(0, plan.image, value[plan.source, plan.target])
+        places, stands_for = draw_pairs(pairs, 3)
+        drawn = [pairs[place] for place in places]
+        assert len(drawn) == len(set(drawn)) == 6
+        assert sum(pair.image for pair in drawn) == 3
+        for pair, factor in zip(drawn, stands_for, strict=True):
+            sums[pair.image] += value[pair.source, pair.target] * factor
+    expected = torch.zeros(2)
+    for pair in pairs:
+        expected[pair.image] += value[pair.source, pair.target]
     torch.testing.assert_close(sums / 2000, expected, rtol=0.03, atol=0)
 
 
 def test_other_images_share_the_pair_but_not_the_image() -> None:
-    plan = plan_pairs(torch.tensor([[True, False, False]] * 3 + [[False, True, False]]))
-    rows, partners = other_images(plan)
-    assert len(rows) == 6  # the fourth image's pairs are nobody else's
-    assert (plan.image[rows] != plan.image[partners]).all()
-    assert (plan.source[rows] == plan.source[partners]).all()
-    assert (plan.target[rows] == plan.target[partners]).all()
-    assert partners.sort().values.tolist() == rows.sort().values.tolist()
+    pairs = plan_pairs(torch.tensor([[True, False, False]] * 3 + [[False, True, False]]))
+    partners = pair_with_other_images(pairs)
+    assert len(partners) == 6  # the fourth image's pairs are nobody else's
+    assert all(pairs[one].image != pairs[other].image for one, other in partners.items())
+    assert all(pairs[one][1:] == pairs[other][1:] for one, other in partners.items())
+    assert sorted(partners.values()) == sorted(partners)
 
 
-def two_images() -> PairPlan:
-    return PairPlan(torch.tensor([0, 1]), torch.tensor([0, 0]), torch.tensor([1, 1]))
+def two_images() -> list[Pair]:
+    return [Pair(0, 0, 1), Pair(1, 0, 1)]
 
 
 def test_the_gain_by_hand() -> None:
@@ -115,7 +113,7 @@ def test_a_decision_survives_a_checkpoint() -> None:
 def make(**options: object) -> tuple[SegNet, CrossTaskConsistency]:
     torch.manual_seed(0)
     network = SegNet({task.name: task.out_channels for task in tasks()}, width=0.125)
-    return network, CrossTaskConsistency(tasks(), network, mapping_width=0.125, **{"views": 1, **options})  # type: ignore[arg-type]
+    return network, make_objective(CrossTaskConsistency, tasks(), network, width=0.125, **{"views": 1, **options})
 
 
 def terms(objective: CrossTaskConsistency, network: SegNet, labels: list[tuple[str, ...]]) -> dict[str, float]:

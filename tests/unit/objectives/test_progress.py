@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from builders import LABELS, batch, tasks
+from builders import LABELS, batch, make_objective, tasks
 from mtpsl.augmentation.rotate import Rotation
 from mtpsl.augmentation.zoom_crop import Augmentation
 from mtpsl.networks import SegNet
@@ -22,8 +22,8 @@ SIZE = (32, 32)
 def make(name: str, **options: object) -> tuple[SegNet, Objective]:
     torch.manual_seed(0)
     network = SegNet({task.name: task.out_channels for task in tasks()}, width=WIDTH)
-    small = {} if name == "semi_supervised" else {"mapping_width": WIDTH}
-    return network, OBJECTIVES[name](tasks(), network, **small, **options)
+    small = {} if name == "semi_supervised" else {"width": WIDTH}
+    return network, make_objective(OBJECTIVES[name], tasks(), network, **small, **options)
 
 
 @pytest.mark.parametrize(

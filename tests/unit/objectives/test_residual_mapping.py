@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import nn
 
-from builders import LABELS, batch, tasks
+from builders import LABELS, batch, make_objective, tasks
 from mtpsl.networks import ResNetASPP
 from mtpsl.objectives import OBJECTIVES, ResidualMapping
 
@@ -77,7 +77,7 @@ def test_rows_do_not_see_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     stems = torch.cat([one.stem(torch.rand(2, channels, 32, 32).double(), task) for task, channels in enumerate(TASKS)])
     rows, pairs = torch.tensor([0, 5, 3, 3]), torch.tensor([0, 5, 2, 3])
     together = one(stems[rows], pairs)
-    monkeypatch.setattr("mtpsl.objectives.mapping.CPU_ELEMENTS", stems[0].numel())  # two at a time, in parts
+    monkeypatch.setattr("mtpsl.objectives.mapping.base.CPU_ELEMENTS", stems[0].numel())  # two at a time, in parts
     torch.testing.assert_close(one(stems[rows], pairs), together)
     alone = torch.cat([one(stems[row : row + 1], pairs[i : i + 1]) for i, row in enumerate(rows)])
     torch.testing.assert_close(together, alone)
@@ -108,7 +108,7 @@ def test_objectives_map_with_it(name: str) -> None:
     torch.manual_seed(0)
     some = tasks()
     network = ResNetASPP({task.name: task.out_channels for task in some}, encoder="test_resnet", head_channels=8)
-    objective = OBJECTIVES[name](some, network, mapping="resnet18", mapping_width=0.125)
+    objective = make_objective(OBJECTIVES[name], some, network, network="resnet18", width=0.125)
     assert isinstance(objective.mapping, ResidualMapping)
     losses = objective(network, batch(LABELS["one label each"], (32, 32)))
     losses.total().backward()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtpsl.objectives.mapping import RowNorm
+from mtpsl.objectives.mapping.layers import RowNorm
 
 
 class Elsewhere(Tensor):

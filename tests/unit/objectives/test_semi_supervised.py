@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from builders import batch, tasks
+from builders import batch, make_objective, tasks
 from mtpsl.objectives import SemiSupervised
 from mtpsl.objectives.semi_supervised import seeded
 from mtpsl.structures import Batch, Output
@@ -16,7 +16,7 @@ SIZE = (8, 16)
 
 
 def make(**options: object) -> SemiSupervised:
-    return SemiSupervised(tasks(edges=True), nn.Identity(), **options)  # type: ignore[arg-type]
+    return make_objective(SemiSupervised, tasks(edges=True), nn.Identity(), **options)
 
 
 def constant(*values: float, count: int = 1) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 
 from builders import LABELS, batch, tasks
 from mtpsl.networks import SegNet
-from mtpsl.objectives import SingleTask, Supervised, supervised_losses
+from mtpsl.objectives import LossOptions, SingleTask, Supervised, supervised_losses
 from mtpsl.tasks import Depth, Normals
 
 
@@ -40,7 +40,7 @@ def test_the_single_task_baseline_takes_one_task() -> None:
 def test_weights_of_unknown_tasks_are_refused() -> None:
     network = SegNet({"depth": 1}, width=0.125)
     with pytest.raises(ValueError, match="deph"):
-        Supervised([Depth()], network, task_weights={"deph": 1.0})
+        Supervised([Depth()], network, losses=LossOptions(task_weights={"deph": 1.0}))
 
 
 def test_the_single_task_baseline_can_average_over_the_whole_batch() -> None:

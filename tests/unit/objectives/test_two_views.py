@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from builders import batch, tasks
+from builders import batch, make_objective, tasks
 from mtpsl.networks import SegNet
 from mtpsl.objectives import CrossTaskConsistency
 from mtpsl.structures import Batch, Output
@@ -45,7 +45,7 @@ def make(**options: object) -> tuple[list[Task], SegNet, CrossTaskConsistency]:
     some = tasks()
     some[0].encode_prediction = lambda prediction: prediction.softmax(1)  # type: ignore[method-assign]  # no sampling
     network = SegNet({task.name: task.out_channels for task in some}, width=0.125)
-    objective = CrossTaskConsistency(some, network, mapping_width=0.125, **options)  # type: ignore[arg-type]
+    objective = make_objective(CrossTaskConsistency, some, network, width=0.125, **options)
     for parameter in objective.mapping.conditioning():  # which is the identity at first
         torch.nn.init.normal_(parameter, 1.0, 0.5)
     return some, network, objective

@@ -52,40 +52,40 @@ def test_the_matrix_is_every_method_regime_and_seed_with_a_run_per_task_for_the_
 
 
 def test_a_run_has_the_options_of_table_method_regime_and_command_line(tmp_path: Path):
-    methods = [{"label": "ours", "objective": {"name": "cross_task", "weight": 3.0}, "training.lr": 0.5}]
+    methods = [{"label": "ours", "objective": {"name": "cross_task", "term": {"weight": 3.0}}, "training.lr": 0.5}]
     run = plan(tmp_path, "--training.epochs", "7", methods=methods)["one/ours/1"]
     config = run.config
-    assert (config.label, config.objective, config.objective_options["weight"]) == ("ours", "cross_task", 3.0)
+    assert (config.label, config.objective, config.objective_options["term"]["weight"]) == ("ours", "cross_task", 3.0)
     assert (config.data.regime, config.training.seed, config.training.lr) == ("one", 1, 0.5)
     assert (config.training.epochs, config.network_options["width"], config.tasks) == (7, 0.125, None)
 
 
 def test_shared_options_of_an_objective_reach_the_methods_that_have_them(tmp_path: Path):
-    options = {"data": SCENES, "objective": {"mapping_width": 0.25, "reduction": "sum"}}
-    runs = plan(tmp_path, "--objective.ramp", "0.5", "--objective.mapping_stride=2", options=options)
+    options = {"data": SCENES, "objective.mapping.width": 0.25, "objective.losses": {"reduction": "sum"}}
+    runs = plan(tmp_path, "--objective.term.ramp", "0.5", "--objective.mapping.stride=2", options=options)
     ours, plain = runs["one/cross_task/0"].config, runs["one/supervised/0"].config
-    assert (ours.objective_options["mapping_width"], plain.objective_options["reduction"]) == (0.25, "sum")
-    assert (ours.objective_options["ramp"], ours.objective_options["mapping_stride"]) == (0.5, 2)
-    assert "mapping_width" not in plain.objective_options
+    assert (ours.objective_options["mapping"]["width"], plain.objective_options["losses"]["reduction"]) == (0.25, "sum")
+    assert (ours.objective_options["term"]["ramp"], ours.objective_options["mapping"]["stride"]) == (0.5, 2)
+    assert "mapping" not in plain.objective_options
 
 
 def test_an_option_for_all_that_reaches_no_method_is_refused(tmp_path: Path):
     options = {"data": SCENES}
-    with pytest.raises(UserError, match=r"--objective\.ramp: no method of .*mine\.yaml has it"):
-        plan(tmp_path, "--objective.ramp", "0.5", options=options, methods=["supervised"])
+    with pytest.raises(UserError, match=r"--objective\.term\.ramp: no method of .*mine\.yaml has it"):
+        plan(tmp_path, "--objective.term.ramp", "0.5", options=options, methods=["supervised"])
 
 
 def test_a_recipe_is_where_the_runs_start_from(tmp_path: Path):
     runs = plan(tmp_path, recipe="demo", options={"training": {"epochs": 1}})
     config = runs["full/cross_task/0"].config
     assert (config.data.name, config.training.lr, config.training.epochs) == ("scenes", 0.002, 1)
-    assert (config.objective_options["mapping_stride"], config.data.regime) == (2, "full")
+    assert (config.objective_options["mapping"]["stride"], config.data.regime) == (2, "full")
 
 
 def test_single_task_runs_of_weighted_tasks_keep_their_own_weight(tmp_path: Path):
-    options = {"data": SCENES, "objective": {"task_weights": {"segmentation": 1.0, "depth": 5.0}}}
+    options = {"data": SCENES, "objective.losses.task_weights": {"segmentation": 1.0, "depth": 5.0}}
     runs = plan(tmp_path, methods=["stl", "supervised"], options=options)
-    assert runs["one/stl/0/depth"].config.objective_options["task_weights"] == {"depth": 5.0}
+    assert runs["one/stl/0/depth"].config.objective_options["losses"]["task_weights"] == {"depth": 5.0}
     check_runs(list(runs.values()))
 
 
@@ -120,12 +120,12 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["method 'ours'", "weigth"],
     ),
     "a wrong value": (
-        {"methods": [{"label": "ours", "objective": {"name": "cross_task", "weight": -1}}]},
+        {"methods": [{"label": "ours", "objective": {"name": "cross_task", "term": {"weight": -1}}}]},
         ["ours", "-1"],
     ),
     "an option that no method has": (
-        {"methods": ["supervised"], "options": {"data": SCENES, "objective": {"weight": 1}}},
-        ["no method has objective.weight"],
+        {"methods": ["supervised"], "options": {"data": SCENES, "objective": {"term": {"weight": 1}}}},
+        ["no method has objective.term.weight"],
     ),
     "an unknown option for all": ({"options": {"data": SCENES, "training": {"epochz": 1}}}, ["epochz"]),
     "an unknown network": ({"methods": [{"objective": "supervised", "network": "segnot"}]}, ["segnot", "segnet"]),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from builders import LABELS, batch, tasks
+from builders import LABELS, batch, make_objective, tasks
 from mtpsl.networks import SegNet
 from mtpsl.objectives import CrossTaskConsistency
 from mtpsl.training.pictures import distance_of_pairs, draw_mapped_pairs
@@ -26,7 +26,7 @@ def test_a_collapsed_mapping_is_named(
     torch.manual_seed(0)
     some = tasks()
     network = SegNet({task.name: task.out_channels for task in some}, width=0.01)
-    objective = CrossTaskConsistency(some, network, mapping_width=0.01)
+    objective = make_objective(CrossTaskConsistency, some, network, width=0.01)
     one, other = torch.ones(1, 8, 1, 1), torch.eye(8)[:1].view(1, 8, 1, 1)
     maps = {"depth->normals": (one, one), "normals->depth": (one if collapsed else other, one)}
     monkeypatch.setattr(CrossTaskConsistency, "mapped_features", lambda self, predictions, batch: maps)

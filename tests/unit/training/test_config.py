@@ -12,7 +12,7 @@ from mtpsl.errors import UserError
 from mtpsl.training.config import overlaid, parse_config, read_yaml
 
 UNKNOWN: dict[str, tuple[list[str], dict[str, Any], str]] = {
-    "two letters exchanged": (["--objective.wieght", "2"], {}, "did you mean --objective.weight?"),
+    "two letters exchanged": (["--objective.wieght", "2"], {}, "did you mean --objective.term.weight?"),
     "without its group": (["--batch_size", "2"], {}, "did you mean --training.batch_size?"),
     "with =": (["--training.epoch=2"], {}, "did you mean --training.epochs?"),
     "a group's short name": (["--netwrok", "timm"], {}, "did you mean --network?"),
@@ -83,9 +83,9 @@ def test_a_second_file_chooses_by_name_over_the_first(tmp_path: Path, capsys: py
 
 
 def test_options_of_a_choice_that_the_second_file_drops_go_with_it():
-    first = {"objective": {"name": "cross_task", "views": 2, "task_weights": {"depth": 2.0}}}
+    first = {"objective": {"name": "cross_task", "views": 2, "losses": {"task_weights": {"depth": 2.0}}}}
     assert overlaid(first, {"objective": "supervised"}) == {
-        "objective": {"name": "supervised", "task_weights": {"depth": 2.0}}
+        "objective": {"name": "supervised", "losses": {"task_weights": {"depth": 2.0}}}
     }
     assert overlaid(first, {"objective": {"views": 1}})["objective"]["name"] == "cross_task"
     assert overlaid(first, {"objective": None}) == first
@@ -97,12 +97,15 @@ def test_a_sweep_takes_its_files_from_its_table(capsys: pytest.CaptureFixture[st
 
 
 def test_a_run_of_one_task_takes_its_own_weights_from_those_of_all():
-    words = ["--objective", "stl", "--objective.task_weights", "{depth: 2}"]
+    words = ["--objective", "stl", "--objective.losses.task_weights", "{depth: 2}"]
     config = parse_config([*words, "--weighting", "fixed", "--weighting.weights", "{depth: 3}"], {})
     tasks = ["segmentation", "depth"]
     segmentation, depth = (config.single(task, tasks) for task in tasks)
     assert (segmentation.tasks, depth.tasks) == (["segmentation"], ["depth"])
-    assert segmentation.objective_options["task_weights"] is segmentation.weighting_options["weights"] is None
-    assert (depth.objective_options["task_weights"], depth.weighting_options["weights"]) == ({"depth": 2}, {"depth": 3})
+    assert segmentation.objective_options["losses"]["task_weights"] is segmentation.weighting_options["weights"] is None
+    assert (depth.objective_options["losses"]["task_weights"], depth.weighting_options["weights"]) == (
+        {"depth": 2},
+        {"depth": 3},
+    )
     with pytest.raises(UserError, match="task_weights names depth; the tasks are segmentation, normals"):
         config.single("segmentation", ["segmentation", "normals"])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from builders import LABELS, batch, tasks
+from builders import LABELS, batch, make_objective, tasks
 from mtpsl.errors import UserError
 from mtpsl.networks import EncoderDecoder
 from mtpsl.objectives import OBJECTIVES, Objective
@@ -40,8 +40,8 @@ class Tiny(nn.Module):
 def make(name: str, objective: str = "supervised", **options: object) -> tuple[Tiny, Objective, Weighting]:
     torch.manual_seed(0)
     network = Tiny()
-    small = {"mapping_width": 0.01} if objective == "cross_task" else {}
-    return network, OBJECTIVES[objective](tasks(), network, **small), WEIGHTINGS[name](KINDS, **options)
+    small = {"width": 0.01} if objective == "cross_task" else {}
+    return network, make_objective(OBJECTIVES[objective], tasks(), network, **small), WEIGHTINGS[name](KINDS, **options)
 
 
 def step(network: nn.Module, objective: Objective, weighting: Weighting, data: Batch, scale: float = 1.0) -> Losses:

@@ -254,7 +254,7 @@ def test_nash_mtl_weighs_heads_too_and_shortens_the_shared_step_only(monkeypatch
         def __call__(self, matrix: Tensor) -> Tensor:
             return torch.tensor([2.0, 3.0])
 
-    monkeypatch.setattr("mtpsl.weighting.nash_mtl.need", lambda *names: None)
+    monkeypatch.setattr("mtpsl.weighting.nash_mtl.require_packages", lambda *names: None)
     monkeypatch.setattr("mtpsl.weighting.nash_mtl.Bargaining", Solver)
     for max_norm, shared in [(0.0, [6.0, 12.0]), (1.0, [6 / 180**0.5, 12 / 180**0.5]), (100.0, [6.0, 12.0])]:
         network = nn.ParameterDict({"body": nn.Parameter(torch.ones(2)), "a": nn.Parameter(torch.ones(()))})

@@ -8,11 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mtpsl.networks.network import scaled
-from mtpsl.objectives.mapping import MappingLayer, PairMapping, RowNorm, Step
-
-STAGE_CHANNELS = (64, 128, 256, 512)
-"""Channels of ResNet-18's four stages, each of two blocks."""
+from mtpsl.objectives.mapping.base import PairMapping, Step
+from mtpsl.objectives.mapping.layers import MappingLayer, RowNorm
 
 
 class ResidualMapping(PairMapping):
@@ -25,35 +22,15 @@ class ResidualMapping(PairMapping):
     Where the result is larger than a 32nd of the input, the last stages are dilated instead of strided, as in the
     network's encoder. FiLM follows the norm on a shortcut, too; the norm takes its statistics from each row alone, and
     weights start at random (He normal).
-
-    Args:
-        in_channels: channels of the encodings, by task, in the order of the task indices.
-        out_channels: channels of the result: those of the network's last feature map.
-        stride: how much smaller than the input the result is, a power of two.
-        width: factor on the channels of all layers but the last stage's.
-        conditional: condition on the pair of tasks; without it one mapping serves all pairs ("w/o cond").
-        mapping_stride: average-pool the input by 1 (published) or 2; the result keeps its size.
-
-    Raises:
-        ValueError: `stride` or `mapping_stride` is not a power of two that the stages can reach.
     """
 
-    def __init__(
-        self,
-        in_channels: Sequence[int],
-        out_channels: int,
-        *,
-        stride: int = 8,
-        width: float = 1.0,
-        conditional: bool = True,
-        mapping_stride: int = 1,
-    ) -> None:
-        super().__init__(in_channels, stride=stride, mapping_stride=mapping_stride)
-        channels = [*(scaled(c, width) for c in STAGE_CHANNELS[:-1]), out_channels]
+    stage_channels = (64, 128, 256, 512)  # of ResNet-18's four stages, each of two blocks
+
+    def make_layers(self, in_channels: Sequence[int], channels: Sequence[int], pairs: int) -> None:
+        """One input layer per task and four stages of two blocks."""
         strided = [place < self.halvings for place in range(self.most_halvings)]  # input, pool, stages 2, 3, 4
         self.inputs = nn.ModuleList(MappingLayer(c, channels[0], 0, stride=1 + strided[0]) for c in in_channels)
         self.pooled = strided[1]
-        pairs = self.num_tasks * (self.num_tasks - 1) if conditional else 0
         self.blocks = nn.ModuleList()
         before, dilation = channels[0], 1
         for number, after in enumerate(channels):
@@ -66,7 +43,7 @@ class ResidualMapping(PairMapping):
 
     def stem(self, encoding: Float[Tensor, "n e h w"], task: int) -> Float[Tensor, "n c h2 w2"]:
         """The task's input layer and the pooling."""
-        x = self.entered(encoding, task)
+        x = self.enter(encoding, task)
         return F.max_pool2d(x, 3, stride=2, padding=1) if self.pooled else x
 
     def steps(self) -> Iterable[tuple[int, Step]]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mtpsl.networks.segnet import SegNet
-from mtpsl.objectives.pairs import PairPlan, on_device
+from mtpsl.objectives.mapping.pairs import Pair, to_device
 from mtpsl.options import check_positive
 from mtpsl.tasks import Task
 
@@ -29,7 +29,7 @@ class PairMaps(nn.Module):
 
     def __init__(self, tasks: Sequence[Task], *, width: float = 1.0) -> None:
         super().__init__()
-        check_positive(mapping_width=width)
+        check_positive(width=width)
         self.tasks = list(tasks)
         self.maps = nn.ModuleList(
             SegNet({target.name: target.out_channels}, width=width, in_channels=source.encoding_channels)
@@ -49,7 +49,7 @@ class PairMaps(nn.Module):
         return output.predictions[self.tasks[target].name]
 
     def network(self, source: int, target: int) -> SegNet:
-        """The network of a pair, in the order of `pairs.pair_index`."""
+        """The network of a pair, in the order of `pairs.Pair.column`."""
         return cast(SegNet, self.maps[source * (len(self.tasks) - 1) + target - int(target > source)])
 
 
@@ -61,9 +61,10 @@ def known_encoding(
     return torch.where(valid[:, None], task.encode_target(target, valid).to(encoded.dtype), encoded)
 
 
-def by_pair(plan: PairPlan, device: torch.device) -> Iterator[tuple[int, int, Int[Tensor, " r"]]]:
-    """Source, target and the images of every pair that the plan has, so that each network is called once."""
-    pairs = torch.stack([plan.source, plan.target], 1)
-    for source, target in pairs.unique(dim=0).tolist():
-        mine = (plan.source == source) & (plan.target == target)
-        yield source, target, on_device(plan.image[mine], device)
+def group_by_tasks(pairs: Sequence[Pair], device: torch.device) -> Iterator[tuple[int, int, Int[Tensor, " r"]]]:
+    """Source, target and the images of all pairs of the same tasks, so that each network is called once."""
+    images: dict[tuple[int, int], list[int]] = {}
+    for image, *tasks in pairs:
+        images.setdefault((tasks[0], tasks[1]), []).append(image)
+    for source, target in sorted(images):
+        yield source, target, to_device(images[source, target], device)

@@ -1,0 +1,59 @@
+"""The options of mapping networks, written down once for all objectives that have one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mtpsl.options import check_at_least_one, check_choice, check_positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class MappingOptions:
+    """The mapping networks.
+
+    Args:
+        lr: their learning rate, by default that of the network.
+        width: factor on their channels, 1 as published.
+    """
+
+    lr: float | None = None
+    width: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_positive(**{"mapping.lr": self.lr, "mapping.width": self.width})
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointMappingOptions(MappingOptions):
+    """The mapping network to the joint spaces of pairs of tasks.
+
+    Args:
+        network: its architecture: `segnet` (published for NYU-v2 and Cityscapes) or `resnet18` (for PASCAL).
+        conditional: condition it on the pair; without it one mapping serves all pairs ("w/o cond").
+        film_lr: learning rate of its conditioning, by default that of the mapping (the authors: 1e-3 on NYU-v2).
+        film_halving: halve `film_lr` after every so many epochs (the authors: 30).
+        stride: 2 computes it at half resolution, with about a quarter of its operations.
+        checkpoint: keep only what each of its stages takes in, and compute the stage again in the backward pass: less
+            memory, a second forward pass of the mapping, the same result.
+    """
+
+    network: Literal["segnet", "resnet18"] = "segnet"
+    conditional: bool = True
+    film_lr: float | None = None
+    film_halving: int | None = None
+    stride: int = 1
+    checkpoint: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice(("segnet", "resnet18"), **{"mapping.network": self.network})
+        check_choice((1, 2), **{"mapping.stride": self.stride})
+        check_positive(**{"mapping.film_lr": self.film_lr})
+        check_at_least_one(**{"mapping.film_halving": self.film_halving})
+        for name, value in {"film_lr": self.film_lr, "film_halving": self.film_halving}.items():
+            if value is not None and not self.conditional:
+                raise ValueError(
+                    f"mapping.{name} belongs to a mapping that is conditioned on the pair (mapping.conditional true): "
+                    f"switch it off with --objective.mapping.{name} null"
+                )
