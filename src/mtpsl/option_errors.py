@@ -82,8 +82,8 @@ def unknown_message(option: str, known: Iterable[str]) -> str:
 
     >>> unknown_message("batch_size", ["training.batch_size", "data.size"])
     '--batch_size is unknown: did you mean --training.batch_size?'
-    >>> unknown_message("objective.wieght", ["objective.weight", "training.weight_decay"])
-    '--objective.wieght is unknown: did you mean --objective.weight?'
+    >>> unknown_message("objective.wieght", ["objective.term.weight", "training.weight_decay"])
+    '--objective.wieght is unknown: did you mean --objective.term.weight?'
     >>> unknown_message("zebra", ["training.epochs"])
     '--zebra is unknown'
     """

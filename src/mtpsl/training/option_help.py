@@ -47,8 +47,8 @@ def short_help(parser: argparse.ArgumentParser, explained: Collection[str] = ())
     lines += ["", "others (--training.warmup, ...), which --help-all explains:"]
     for group, names in groups.items():
         listed = ", ".join(name.rpartition(".")[2] for name in names)
-        lines += textwrap.wrap(f"{group + '.':<13} {listed}", WIDTH, initial_indent="  ", subsequent_indent=" " * 16)
-    lines += ["  and          label, print_config", ""]
+        lines += textwrap.wrap(f"{group + '.':<21} {listed}", WIDTH, initial_indent="  ", subsequent_indent=" " * 24)
+    lines += ["  and                   label, print_config", ""]
     lines += ["  mtpsl train --objective cross_task --help      explains its options; likewise --network, --weighting"]
     return "\n".join(lines) + "\n"
 

@@ -13,8 +13,8 @@ class MappingOptions:
     """The mapping networks.
 
     Args:
-        lr: their learning rate, by default that of the network.
-        width: factor on their channels, 1 as published.
+        lr: learning rate of the mapping, by default that of the network.
+        width: factor on the mapping's channels, 1 as published.
     """
 
     lr: float | None = None
@@ -29,13 +29,13 @@ class JointMappingOptions(MappingOptions):
     """The mapping network to the joint spaces of pairs of tasks.
 
     Args:
-        network: its architecture: `segnet` (published for NYU-v2 and Cityscapes) or `resnet18` (for PASCAL).
-        conditional: condition it on the pair; without it one mapping serves all pairs ("w/o cond").
-        film_lr: learning rate of its conditioning, by default that of the mapping (the authors: 1e-3 on NYU-v2).
+        network: the mapping's architecture: `segnet` (published for NYU-v2 and Cityscapes) or `resnet18` (for PASCAL).
+        conditional: condition the mapping on the pair; without it one mapping serves all pairs ("w/o cond").
+        film_lr: learning rate of the conditioning, by default that of the mapping (the authors: 1e-3 on NYU-v2).
         film_halving: halve `film_lr` after every so many epochs (the authors: 30).
-        stride: 2 computes it at half resolution, with about a quarter of its operations.
-        checkpoint: keep only what each of its stages takes in, and compute the stage again in the backward pass: less
-            memory, a second forward pass of the mapping, the same result.
+        stride: 2 computes the mapping at half resolution, with about a quarter of its operations.
+        checkpoint: keep only what each stage of the mapping takes in, and compute the stage again in the backward pass:
+            less memory, a second forward pass of the mapping, the same result.
     """
 
     network: Literal["segnet", "resnet18"] = "segnet"
