@@ -17,7 +17,7 @@ from mtpsl.errors import UserError
 def groups_of(cls: type) -> dict[str, type]:
     """The arguments of a constructor that are dataclasses of options."""
     try:
-        hints = get_type_hints(cls.__init__)
+        hints = get_type_hints(cls.__init__)  # type: ignore[misc]
     except NameError:  # of a class whose names are known to type checkers only
         return {}
     return {name: hint for name, hint in hints.items() if is_dataclass(hint) and isinstance(hint, type)}
@@ -76,7 +76,7 @@ def plain_options(cls: type, values: jsonargparse.Namespace, group: str) -> dict
     for name, options_class in groups_of(cls).items():
         if name in options and not isinstance(options[name], Mapping):
             first = fields(options_class)[0].name
-            raise UserError(f"--{group}.{name} holds options such as --{group}.{name}.{first}, not {options[name]}")
+            raise UserError(f"--{group}.{name} holds options such as --{group}.{name}.{first}, not null")
     return options
 
 

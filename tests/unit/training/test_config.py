@@ -13,6 +13,14 @@ from mtpsl.training.config import overlaid, parse_config, read_yaml
 
 UNKNOWN: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "two letters exchanged": (["--objective.wieght", "2"], {}, "did you mean --objective.term.weight?"),
+    "without its inner group": (["--objective.ramp", "1"], {}, "did you mean --objective.term.ramp?"),
+    "with _ for .": ([], {"objective": {"mapping_width": 1}}, "did you mean --objective.mapping.width?"),
+    "in an inner group": ([], {"objective": {"mapping": {"with": 1}}}, "did you mean --objective.mapping.width?"),
+    "in an inner group that has fewer": (
+        ["--objective", "jtr", "--objective.mapping.film_lr", "1"],
+        {},
+        "--objective.mapping.film_lr is an option of --objective contrastive or discriminator or cross_task, not of jtr",
+    ),
     "without its group": (["--batch_size", "2"], {}, "did you mean --training.batch_size?"),
     "with =": (["--training.epoch=2"], {}, "did you mean --training.epochs?"),
     "a group's short name": (["--netwrok", "timm"], {}, "did you mean --network?"),
@@ -53,6 +61,22 @@ def test_an_unknown_option_is_answered_with_the_one_that_was_meant(
 def test_an_option_without_what_it_acts_on_is_refused(arguments: list[str], message: str):
     with pytest.raises(UserError, match=message):
         parse_config(arguments, {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stored"), [(["--objective.mapping", "resnet18"], {}), ([], {"objective": {"mapping": None}})]
+)
+def test_a_value_in_place_of_a_group_is_refused(arguments: list[str], stored: dict[str, Any]):
+    with pytest.raises(UserError, match=r"--objective\.mapping holds options"):
+        parse_config(["--objective", "cross_task", *arguments], stored)
+
+
+def test_a_second_file_sets_options_in_a_group_one_by_one():
+    first = {"objective": {"name": "cross_task", "mapping": {"lr": 0.1, "stride": 2}, "term": {"weight": 3.0}}}
+    mapping = parse_config([], overlaid(first, {"objective": {"mapping": {"lr": 0.2}}})).objective_options["mapping"]
+    assert (mapping["lr"], mapping["stride"]) == (0.2, 2)
+    kept = parse_config(["--objective", "jtr"], first).objective_options  # which has no mapping.stride
+    assert (kept["mapping"], kept["term"]) == ({"lr": 0.1, "width": 1.0}, {"weight": 3.0, "ramp": 0.0})
 
 
 @pytest.mark.parametrize(
