@@ -16,8 +16,9 @@ from command import SMALL, write_dataset
 
 from mtpsl.cli import main
 from mtpsl.errors import UserError
-from mtpsl.training.config import RunConfig, by_name, parse_config, plain, read_config
+from mtpsl.training.config import RunConfig, parse_config, plain, read_config
 from mtpsl.training.continued import AT_ANY_TIME, FOR_LATER_EPOCHS, changed_options
+from mtpsl.training.option_groups import by_name
 from mtpsl.training.run_folder import RunFolder
 from mtpsl.training.trained import load_run
 

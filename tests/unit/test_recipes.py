@@ -10,7 +10,8 @@ import yaml
 
 from mtpsl.shipped_files import shipped
 from mtpsl.sweep.published import published_numbers
-from mtpsl.training.config import by_name, parse_config, read_yaml
+from mtpsl.training.config import parse_config, read_yaml
+from mtpsl.training.option_groups import by_name
 
 SETTINGS = {"nyuv2": "nyuv2 288x384", "cityscapes": "cityscapes 128x256", "pascal": "pascal-context"}
 RECIPES = shipped("recipes")

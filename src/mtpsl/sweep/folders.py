@@ -9,8 +9,9 @@ from typing import Any
 from mtpsl.errors import UserError
 from mtpsl.sweep.jobs import HARMLESS, Job
 from mtpsl.sweep.plan import PlannedRun
-from mtpsl.training.config import by_name, read_config
+from mtpsl.training.config import read_config
 from mtpsl.training.length import decided
+from mtpsl.training.option_groups import by_name
 
 
 def make_jobs(runs: Sequence[PlannedRun], out: Path) -> list[Job]:

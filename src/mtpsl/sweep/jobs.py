@@ -16,8 +16,9 @@ import yaml
 
 from mtpsl.errors import UserError
 from mtpsl.files import write_text
-from mtpsl.training.config import by_name, read_yaml
+from mtpsl.training.config import read_yaml
 from mtpsl.training.continued import written
+from mtpsl.training.option_groups import by_name
 from mtpsl.training.run_folder import RunFolder
 
 State = Literal["done", "resume", "new"]

@@ -12,9 +12,9 @@ from mtpsl.errors import UserError
 from mtpsl.plugins import names_code
 from mtpsl.sweep.table import Method, Regime, Table, merged
 from mtpsl.training.arguments import argument_value, expand
-from mtpsl.training.config import CHOICES, RunConfig, by_name, option_names, parse_config
+from mtpsl.training.config import CHOICES, RunConfig, option_names, parse_config
 from mtpsl.training.data import open_split
-from mtpsl.training.option_groups import select_options
+from mtpsl.training.option_groups import by_name, select_options
 from mtpsl.training.settings import DataSettings
 
 OWNED = {

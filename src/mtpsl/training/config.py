@@ -281,22 +281,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     return list(value) if isinstance(value, list | tuple) else value
-
-
-def by_name(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as one writes them on the command line; those of objectives stand in groups of their own.
-
-    >>> by_name({"tasks": None, "objective": {"name": "stl", "losses": {"task_weights": {"depth": 2.0}}}})
-    {'tasks': None, 'objective.name': 'stl', 'objective.losses.task_weights': {'depth': 2.0}}
-    """
-    named: dict[str, Any] = {}
-    for name, value in options.items():
-        if not isinstance(value, Mapping):
-            named[name] = value
-            continue
-        for option, inner in value.items():
-            if name == "objective" and isinstance(inner, Mapping):
-                named |= {f"{name}.{option}.{leaf}": x for leaf, x in inner.items()}
-            else:
-                named[f"{name}.{option}"] = inner
-    return named

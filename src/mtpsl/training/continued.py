@@ -11,8 +11,9 @@ from mtpsl.errors import UserError
 from mtpsl.plugins import CODE
 from mtpsl.training.best import stopped_early
 from mtpsl.training.build import RunData
-from mtpsl.training.config import RunConfig, by_name
+from mtpsl.training.config import RunConfig
 from mtpsl.training.length import decided
+from mtpsl.training.option_groups import by_name
 
 AT_ANY_TIME = {
     "label",

@@ -19,7 +19,7 @@ UNKNOWN: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "in an inner group that has fewer": (
         ["--objective", "jtr", "--objective.mapping.film_lr", "1"],
         {},
-        "--objective.mapping.film_lr is an option of --objective contrastive or discriminator or cross_task, not of jtr",
+        "film_lr is an option of --objective contrastive or discriminator or cross_task, not of jtr",
     ),
     "without its group": (["--batch_size", "2"], {}, "did you mean --training.batch_size?"),
     "with =": (["--training.epoch=2"], {}, "did you mean --training.epochs?"),
