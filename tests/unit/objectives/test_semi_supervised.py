@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from builders import batch, make_objective, tasks
 from mtpsl.objectives import SemiSupervised
-from mtpsl.objectives.semi_supervised import seeded
+from mtpsl.objectives.semi_supervised import make_generator
 from mtpsl.structures import Batch, Output
 from mtpsl.tasks import Depth, Normals
 
@@ -56,7 +56,7 @@ def test_an_equivariant_network_has_no_loss() -> None:
     """Labels stand for predictions: those of the crop are the labels that augmentation gives it."""
     objective = make(scales=(1.2, 1.5))
     full = batch([("segmentation", "depth", "normals", "edges")] * 4, (32, 64), edges=True, holes=False)
-    view = objective.crop.crop_view(full, seeded(5))
+    view = objective.crop.crop_view(full, make_generator(5))
 
     def predicted(data: Batch) -> dict[str, Tensor]:
         one_hot = torch.nn.functional.one_hot(data.targets["segmentation"], 5).movedim(-1, 1).float()
@@ -66,7 +66,7 @@ def test_an_equivariant_network_has_no_loss() -> None:
     terms = objective.consistency(predicted(full), predicted(view), unlabelled, 5)
     assert all(term < 1e-9 for term in terms.values())
     # and each of them sees another crop, or a depth that was not divided
-    other = objective.crop.crop_view(full, seeded(6))
+    other = objective.crop.crop_view(full, make_generator(6))
     assert all(term > 1e-4 for term in objective.consistency(predicted(full), predicted(other), unlabelled, 5).values())
     depth = {**predicted(view), "depth": predicted(view)["depth"] * 1.5}
     assert objective.consistency(predicted(full), depth, unlabelled, 5)["crop/depth"] > 1e-2
