@@ -86,9 +86,15 @@ def edit(run: Path, values: dict[str, Any]) -> None:
     """Change options in config.yaml as a person would."""
     content = yaml.safe_load((run / "config.yaml").read_text())
     for option, value in values.items():
-        group, _, name = option.rpartition(".")
-        (content[group] if group else content)[name] = value
+        set_option(content, option, value)
     (run / "config.yaml").write_text(yaml.safe_dump(content))
+
+
+def set_option(content: dict[str, Any], option: str, value: Any) -> None:
+    *groups, name = option.split(".")
+    for group in groups:
+        content = content[group]
+    content[name] = value
 
 
 def resume(run: Path, *words: object) -> int:
@@ -122,8 +128,7 @@ def config() -> RunConfig:
 @pytest.mark.parametrize("option", by_name(config().to_dict()))
 def test_every_other_option_is_refused_by_name(option: str) -> None:
     now, before = config(), config().to_dict()
-    group, _, name = option.rpartition(".")
-    (before[group] if group else before)[name] = "another"
+    set_option(before, option, "another")
     checkpoint = {"epoch": 0, "mtpsl": {"config": before}}
     if option in OTHER:
         assert [*changed_options(Path("run"), now, checkpoint)] == [option]
