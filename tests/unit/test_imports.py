@@ -12,6 +12,7 @@ from mtpsl.data import DATASETS
 SOURCE = Path(__file__).parents[2] / "src"
 BASE = {
     "structures",
+    "camera",
     "errors",
     "files",
     "options",
@@ -35,13 +36,14 @@ ALL = {
     "visualization",
     "training",
 }
-READERS = ("base", "formats", "shares", "sizes", "split_names")
+READERS = ("base", "formats", "relations", "shares", "sizes", "split_names")
 """What every reader of a data set needs."""
 CHECKED = ("convert", "layouts", "partial", "registry")
 """What the checker looks at besides."""
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
+    "camera": set(),
     "pictures": {"errors", "png"},
     "phrases": set(),
     "plugins": {"errors", "files"},
@@ -61,6 +63,7 @@ MAY_IMPORT = {
     "augmentation": BASE | {"tasks"},
     "data": BASE | {"tasks"},
     "data.formats": BASE | {"tasks"},
+    "data.relations": BASE | {"tasks", "data.formats", "data.split_names"},
     "data.layouts": BASE | {"tasks"} | {f"data.{name}" for name in (*READERS, "yaml_files", "registry")},
     "data.published": BASE | {"tasks"} | {f"data.{name}" for name in READERS},
     "data.scenes": BASE | {"tasks", "data.base"},

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float
+import torch
+from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mtpsl.data.formats.base import LabelFormat
+from mtpsl.data.formats.base import Label, LabelFormat
+from mtpsl.data.relations import Relation
 from mtpsl.data.shares import Shares
 from mtpsl.errors import UserError
 from mtpsl.pictures import picture_tensor, read_header, read_picture
@@ -32,6 +34,10 @@ class LabelledDataset(Dataset[Sample], ABC):
     keys: list[str]
     #: which labels exist, known without opening a label
     available: Bool[Tensor, "n k"]
+    #: the task from whose labels those of a task follow, as far as it is said, whether or not that one is read
+    follows: Mapping[str, str] = {}
+    #: for each label the column of the one from which it can be derived, -1 for none; None for no such label at all
+    derived_from: Int[Tensor, "n k"] | None = None
     #: whether it was put together by whoever trains on it, so that an image without any label is no mistake
     own: ClassVar[bool] = False
     #: how often the images of each source are drawn in training, if there are several sources
@@ -54,6 +60,15 @@ class LabelledDataset(Dataset[Sample], ABC):
             if name not in self.tasks:
                 raise ValueError(f"unknown task {name!r}: {self.name} has {', '.join(self.tasks)}")
         return self._read(range(len(self))[index], tasks)
+
+    def derive(self, index: int, task: str) -> Label:
+        """The label of a task that follows from another one of the image, which alone is opened.
+
+        Raises:
+            UserError: that one's file is broken, or the image's camera is not one of such images.
+            ValueError: nothing is said of how it follows.
+        """
+        raise ValueError(f"{self.name} does not say how labels of {task} follow from others")
 
     def image_size(self, index: int) -> tuple[int, int]:
         """Height and width with which an image is read; cheap where the file or the data set says it."""
@@ -84,6 +99,7 @@ class StoredDataset(LabelledDataset):
     root: Path
     size: tuple[int, int] | None
     formats: dict[str, LabelFormat]
+    relations: Mapping[str, Relation] = {}
 
     def __init__(self, formats: dict[str, LabelFormat], size: Sequence[int] | None) -> None:
         self.size = None if size is None else (int(size[0]), int(size[1]))
@@ -130,6 +146,54 @@ class StoredDataset(LabelledDataset):
         """
         stored, path = self.stored(index, task)
         return self.formats[task].interpret(stored, path, image_size, self.size)
+
+    def relate(self, relations: Mapping[str, Relation], follows: Mapping[str, str]) -> None:
+        """Say which labels follow from others; to be called with `available` known.
+
+        Args:
+            relations: those between tasks that are read.
+            follows: of each task the one that it follows from, also if that one is not read.
+
+        Raises:
+            UserError: the first image that can have such a label has another shape than its camera.
+        """
+        self.relations, self.follows = relations, follows
+        names = [*self.tasks]
+        if not relations:
+            return
+        self.derived_from = torch.full(self.available.shape, -1)
+        for name, relation in relations.items():
+            column = names.index(relation.source)
+            self.derived_from[:, names.index(name)] = column
+            for index in self.available[:, column].nonzero().flatten()[:1].tolist():
+                camera = relation.camera(self.keys[index])
+                try:
+                    _ = camera and camera.at(self.original_size(index))
+                except ValueError as error:
+                    raise UserError(f"{self.root}: {name} of image {self.keys[index]!r}: {error}") from error
+
+    def derive(self, index: int, task: str) -> Label:
+        """A label from another one as that is stored, then resized as the task's own labels are."""
+        relation = self.relations[task]
+        target, valid = self.stored_label(index, relation.source)
+        try:
+            tasks = (self.tasks[relation.source], self.tasks[task])
+            target, valid = relation.derive(self.keys[index], tasks, target, valid)
+        except ValueError as error:
+            raise UserError(f"{self.root}: {task} of image {self.keys[index]!r}: {error}") from error
+        if self.size is not None and tuple(valid.shape) != self.size:
+            return self.formats[task].resize(target, valid, self.size)
+        return target, valid
+
+    def stored_label(self, index: int, task: str) -> Label:
+        """Target and valid pixels of a label that exists, at the size at which it is stored.
+
+        Raises:
+            UserError: as `label`.
+        """
+        stored, path = self.stored(index, task)
+        size = None if self.size is None else (stored.shape[0], stored.shape[1])
+        return self.formats[task].interpret(stored, path, self.original_size(index), size)
 
     def _read(self, index: int, tasks: Sequence[str]) -> Sample:
         stored = self.image(index)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtpsl.data.base import LabelledDataset
+from mtpsl.data.formats.base import Label
 from mtpsl.structures import Sample
 
 
@@ -24,6 +25,7 @@ class OwnSizeLabels(LabelledDataset):
         if sized.keys != own.keys or [*sized.tasks] != [*own.tasks]:
             raise ValueError("sized and own should be the same split with the same tasks")
         self.sized, self.stored = sized, own
+        self.follows, self.derived_from = own.follows, own.derived_from
         self.name, self.tasks, self.keys, self.available = sized.name, sized.tasks, sized.keys, sized.available
 
     @property
@@ -38,6 +40,10 @@ class OwnSizeLabels(LabelledDataset):
     def original_size(self, index: int) -> tuple[int, int]:
         """Height and width of an image as it is stored."""
         return self.sized.original_size(index)
+
+    def derive(self, index: int, task: str) -> Label:
+        """A label that follows from another one, at its own size."""
+        return self.stored.derive(index, task)
 
     def _read(self, index: int, tasks: Sequence[str]) -> Sample:
         labels = self.stored.read(index, tasks)

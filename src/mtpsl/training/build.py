@@ -16,7 +16,7 @@ from mtpsl.augmentation.zoom_crop import Augmentation
 from mtpsl.data.base import LabelledDataset
 from mtpsl.data.cache import third_of_free_memory
 from mtpsl.data.label_lists import read_split
-from mtpsl.data.partial import PartialDataset
+from mtpsl.data.partial import PartialDataset, derivable, scored_dataset
 from mtpsl.data.regimes import WITH_UNLABELLED, check_ratio, label_mask, validate_for_training
 from mtpsl.data.sizes import check_sizes
 from mtpsl.errors import UserError
@@ -57,9 +57,9 @@ def run_data(config: RunConfig, datasets: tuple[LabelledDataset, LabelledDataset
     """Training and validation images of a run, checked: those of the given data sets, or of what its settings name.
 
     The label regime chooses among all tasks of the data set (`data.tasks`), so that runs for one, some or all of them
-    see the same labels; what remains is restricted to the run's tasks and, unless `data.epoch_images` is `all`, to
-    images with a label for one of them. The regimes `semi` and `file` may leave an image without any label: it stays,
-    for objectives that learn from such, as it does with `data.unlabelled keep`.
+    see the same labels. What follows from those left is derived, and all is restricted to the run's tasks and, unless
+    `data.epoch_images` is `all`, to images with a label for one of them. The regimes `semi` and `file` may leave an
+    image without any label: it stays, for objectives that learn from such, as it does with `data.unlabelled keep`.
 
     Raises:
         UserError: a task without labels, an image without any, unknown tasks, images of several sizes.
@@ -89,31 +89,34 @@ def run_data(config: RunConfig, datasets: tuple[LabelledDataset, LabelledDataset
     keep_unlabelled = settings.regime in WITH_UNLABELLED or settings.unlabelled == "keep"
     keys = [source.keys[i] for i in chosen.tolist()]
     validate_for_training(
-        source.available[chosen], keys, list(source.tasks), allow_unlabelled=keep_unlabelled, trained=names
+        (source.available | derivable(source, source.available))[chosen],
+        keys,
+        list(source.tasks),
+        allow_unlabelled=keep_unlabelled,
+        trained=names,
     )
     mask = torch.zeros_like(source.available)
     mask[chosen] = regime_labels(settings, source, chosen, label_seed)
     unlabelled = chosen[~mask[chosen].any(1)]
     of_all = len(chosen) if keep_unlabelled or settings.epoch_images == "all" else int(mask.any(1).sum())
-    columns = torch.tensor([name in names for name in source.tasks])
-    mask &= columns
+    room = third_of_free_memory(config.training.devices)
+    train = PartialDataset(source, mask, tasks=names, cache=settings.cache, room=room)
     for column, name in enumerate(source.tasks):
-        if name in names and not mask[:, column].any():
+        if name in names and not train.shown[:, column].any():
             raise UserError(
                 f"task {name!r} has no label left in split {settings.train_split!r}: "
                 f"{more_labels(settings)}, or leave it out with --tasks"
             )
-    rows = mask.any(1)
+    rows = train.shown.any(1)
     rows[unlabelled] |= keep_unlabelled
     used = chosen if settings.epoch_images == "all" else rows.nonzero()[:, 0]
-    room = third_of_free_memory(config.training.devices)
-    train = PartialDataset(source, mask, cache=settings.cache, room=room).subset(used.tolist())
+    train = train.subset(used.tolist())
     held_out = datasets[1] if datasets else open_scored(settings, settings.val_split, names)
     for name in names:
         if name not in held_out.tasks:
             raise UserError(f"task {name!r} is not in the validation data: it has {', '.join(held_out.tasks)}")
-    scored = held_out.available & torch.tensor([name in names for name in held_out.tasks])
-    validation = PartialDataset(held_out, scored, cache=settings.cache, room=room)
+    validation = scored_dataset(held_out, names, cache=settings.cache, room=room)
+    notes += derived_notes(train, validation)
     check_sizes(train, validation)
     tasks = [source.tasks[name] for name in source.tasks if name in names]
     images = of_all if config.objective == "stl" else len(train)
@@ -123,21 +126,41 @@ def run_data(config: RunConfig, datasets: tuple[LabelledDataset, LabelledDataset
 def regime_labels(
     settings: DataSettings, source: LabelledDataset, chosen: Int[Tensor, " n"], seed: int
 ) -> Bool[Tensor, "n k"]:
-    """The labels that the regime leaves to the chosen images.
+    """The labels that the regime leaves to the chosen images; it draws none of tasks whose labels are all derived.
 
     Raises:
         UserError: a ratio, share or list of labels that does not fit the data set.
     """
-    names, ratio, allowed = list(source.tasks), None, None
+    available = source.available[chosen]
+    every, ratio, allowed = list(source.tasks), None, None
+    drawn = [column for column, name in enumerate(every) if name not in source.follows or available[:, column].any()]
+    names = [every[column] for column in drawn]
     if settings.ratio is not None:
-        order = list(dict.fromkeys(settings.tasks or names))
+        order = [name for name in dict.fromkeys(settings.tasks or names) if name in names]
         weights = dict(zip(order, check_ratio(settings.ratio, order), strict=True))
         ratio = [weights[name] for name in names]
     if settings.labels is not None:
         split = read_split(settings.labels)
-        allowed = split.mask(source.keys, names, ignore_others=settings.tasks is not None)[chosen]
-    available = source.available[chosen]
-    return label_mask(available, settings.regime, seed, ratio=ratio, share=settings.share, allowed=allowed)
+        allowed = split.mask(source.keys, every, ignore_others=settings.tasks is not None)[chosen][:, drawn]
+    mask = torch.zeros_like(available)
+    left = available[:, drawn]
+    mask[:, drawn] = label_mask(left, settings.regime, seed, ratio=ratio, share=settings.share, allowed=allowed)
+    return mask
+
+
+def derived_notes(train: PartialDataset, validation: PartialDataset) -> list[str]:
+    """How many labels follow from others."""
+    notes = []
+    for column, (name, source) in enumerate((name, train.dataset.follows.get(name)) for name in train.tasks):
+        if count := int(train.derived[:, column].sum()):
+            notes.append(f"{name} of {count} of {len(train)} training images follow from their {source}")
+    for column, name in enumerate(validation.tasks):
+        if validation.derived[:, column].any():
+            notes.append(
+                f"validation images have no {name}: scores of {name} compare with what follows from their "
+                f"{validation.dataset.follows[name]}"
+            )
+    return notes
 
 
 def more_labels(settings: DataSettings) -> str:

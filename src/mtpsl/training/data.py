@@ -86,11 +86,17 @@ def open_split(
 def open_scored(settings: DataSettings, split: str, tasks: list[str] | None) -> LabelledDataset:
     """One split to compute scores on: with the labels' own size and the edges that the settings ask for.
 
+    Where it has no label of a task at all, the one is read, too, from which those of the task follow.
+
     Raises:
         UserError: as `open_split`; or what is stored has no size of its own.
     """
     edges = None if settings.score_edges == "laplacian" else settings.score_edges
     sized = open_split(settings, split, tasks, edges=edges)
+    bare = [name for name, some in zip(sized.tasks, sized.available.any(0).tolist(), strict=True) if not some]
+    if tasks and (others := {sized.follows.get(name) for name in bare} - {None, *tasks}):
+        tasks = [*tasks, *(name for name in others if name)]
+        sized = open_split(settings, split, tasks, edges=edges)
     if settings.score_size == "input":
         return sized
     if isinstance(sized, ScenesDataset | MergedDataset):

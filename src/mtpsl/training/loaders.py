@@ -34,7 +34,7 @@ class Loaders(lightning.LightningDataModule):
     @property
     def labelled(self) -> Bool[Tensor, " n"] | None:
         """Which training images have a label; None where the objective learns from those without, too."""
-        return None if self.learns_unlabelled else self.data.train.mask.any(1)
+        return None if self.learns_unlabelled else self.data.train.shown.any(1)
 
     @property
     def varies(self) -> bool:

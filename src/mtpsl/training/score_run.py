@@ -13,7 +13,7 @@ import torch
 
 from mtpsl.data.convert.provenance import provenance
 from mtpsl.data.loading import make_loader
-from mtpsl.data.partial import PartialDataset
+from mtpsl.data.partial import PartialDataset, scored_dataset
 from mtpsl.device import bar
 from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Evaluator, Scores, evaluate, finite_or_none, to_json
@@ -74,7 +74,7 @@ def scoring_data(run: TrainedRun, root: str | None = None, split: str | None = N
     split = split or settings.val_split
     source = open_scored(settings, split, [task.name for task in run.tasks])
     check_same_tasks(run.tasks, source.tasks, settings.root)
-    dataset = PartialDataset(source, source.available, cache=False)
+    dataset = scored_dataset(source, [task.name for task in run.tasks], cache=False)
     same = own is None or settings.root is None or Path(own).resolve() == Path(settings.root).resolve()
     return ScoringData(settings, split, dataset, same)
 

@@ -14,11 +14,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mtpsl.data.base import StoredDataset, stored_size
+from mtpsl.data.check.derived import DerivedStatistics
 from mtpsl.data.check.report import NONE, DatasetReport, SplitReport, TaskReport
 from mtpsl.data.check.statistics import Statistics, statistics_of
 from mtpsl.data.check.training_advice import size_notes, training_command
 from mtpsl.data.convert.provenance import changed_source
 from mtpsl.data.layouts.folder import FolderDataset
+from mtpsl.data.partial import derivable
 from mtpsl.data.registry import layout_title, open_layout, require_layout, splits_of
 from mtpsl.data.split_names import find_split
 from mtpsl.errors import UserError
@@ -101,6 +103,7 @@ class _Read:
     size: tuple[int, int] | None = None
     turned: bool = False
     statistics: dict[str, Statistics] = field(default_factory=dict)
+    derived: dict[str, DerivedStatistics] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
 
 
@@ -109,6 +112,9 @@ class _SplitChecker:
         self.name, self.dataset = name, dataset
         self.types = {name: label_format.kind for name, label_format in dataset.formats.items()}
         self.totals = {name: statistics_of(task) for name, task in dataset.tasks.items()}
+        self.derivable = derivable(dataset, dataset.available)
+        follow = [name for name, some in zip(dataset.tasks, self.derivable.any(0).tolist(), strict=True) if some]
+        self.derived = {name: DerivedStatistics(dataset.tasks[name]) for name in follow}
         self.sizes: Counter[tuple[int, int]] = Counter()
         self.turned = 0
         self.problems: dict[str, list[str]] = {}
@@ -122,14 +128,23 @@ class _SplitChecker:
             read.turned = self.dataset.turned(index)
         except UserError as error:
             read.problems["image"] = str(error)
-        for name, exists in zip(self.types, self.dataset.available[index].tolist(), strict=True):
-            if exists:
-                try:
-                    target, valid = self.dataset.label(index, name, read.size)
+        exist, follow = self.dataset.available[index].tolist(), self.derivable[index].tolist()
+        for name, exists, follows in zip(self.types, exist, follow, strict=True):
+            label = None
+            try:
+                if exists:
+                    target, valid = label = self.dataset.label(index, name, read.size)
                     read.statistics[name] = statistics_of(self.dataset.tasks[name])
                     read.statistics[name].update(target.numpy(), valid.numpy())
-                except UserError as error:
-                    read.problems[name] = str(error)
+                if follows:
+                    derived = self.dataset.derive(index, name)
+                    read.derived[name] = DerivedStatistics(self.dataset.tasks[name])
+                    if label is None:
+                        read.derived[name].add(*derived)
+                    elif label[1].shape == derived[1].shape:
+                        read.derived[name].compare(derived, label)
+            except UserError as error:
+                read.problems[name] = str(error)
         return read
 
     def count(self, read: _Read) -> None:
@@ -138,6 +153,8 @@ class _SplitChecker:
         self.turned += read.turned
         for name, statistics in read.statistics.items():
             self.totals[name].merge(statistics)
+        for name, derived in read.derived.items():
+            self.derived[name].merge(derived)
         for kind, problem in read.problems.items():
             self.problems.setdefault(kind, []).append(problem)
 
@@ -153,9 +170,13 @@ class _SplitChecker:
                 valid_share=total.valid / total.pixels if total.pixels else None,
                 empty=total.empty,
                 values=total.values(task),
+                derived=self.derived[name].labels if name in self.derived else 0,
             )
             where = f"{self.name}/{name}"
-            if not labels:
+            if name in self.derived:
+                notes = self.derived[name].notes(self.dataset.follows[name])
+                report.notes += [f"{where}: {note}" for note in notes]
+            elif not labels:
                 report.notes.append(f"{where}: no label, so this task cannot be trained or scored on this split")
             if total.empty:
                 report.notes.append(f"{where}: {total.empty} labels without any valid pixel")

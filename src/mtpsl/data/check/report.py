@@ -23,7 +23,8 @@ class TaskReport:
     """One task in one split.
 
     `label_share` is the share of images with a label, `valid_share` of pixels that count in labels that could be read,
-    both from 0 to 1; `values` holds the numbers that fit the task: class shares, depth range, boundary share.
+    both from 0 to 1; `derived` counts further images whose label follows from another one; `values` holds the numbers
+    that fit the task: class shares, depth range, boundary share.
     """
 
     type: str
@@ -32,6 +33,7 @@ class TaskReport:
     valid_share: float | None
     empty: int
     values: dict[str, float]
+    derived: int = 0
 
     @property
     def by_class(self) -> bool:
@@ -113,7 +115,12 @@ class DatasetReport:
             head = [escape(name), "\n".join(sizes) or "none readable"]
             for task_name, task in split.tasks.items():
                 valid = "-" if task.valid_share is None else _percent(task.valid_share)
-                row = [escape(task_name), f"{task.labels} of {split.images}", valid, escape(_values(task))]
+                row = [
+                    escape(task_name),
+                    f"{task.labels} of {split.images}" + f" + {task.derived} derived" * bool(task.derived),
+                    valid,
+                    escape(_values(task)),
+                ]
                 table.add_row(*head, *row)
                 head = ["", ""]
             table.add_section()

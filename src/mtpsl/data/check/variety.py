@@ -19,9 +19,9 @@ def require_variety(dataset: PartialDataset) -> None:
         UserError: all labels of a task are alike.
     """
     seen: dict[str, tuple[int, int]] = {}
-    open_tasks = {name: column for column, name in enumerate(dataset.tasks) if dataset.mask[:, column].any()}
+    open_tasks = {name: column for column, name in enumerate(dataset.tasks) if dataset.shown[:, column].any()}
     for index in torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).tolist():
-        wanted = [name for name, column in open_tasks.items() if dataset.mask[index, column]]
+        wanted = [name for name, column in open_tasks.items() if dataset.shown[index, column]]
         if not wanted:
             continue
         sample = dataset[index]
@@ -39,7 +39,7 @@ def require_variety(dataset: PartialDataset) -> None:
         if not open_tasks:
             return
     for name, column in open_tasks.items():
-        labels = int(dataset.mask[:, column].sum())
+        labels = int(dataset.shown[:, column].sum())
         raise UserError(
             f"task {name!r} has nothing to learn in its {labels} training labels: "
             f"{one_kind(dataset.tasks[name], seen[name][0] if name in seen else None)} Correct dataset.yaml or the "

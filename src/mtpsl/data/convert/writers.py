@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -42,14 +42,27 @@ class Writer(ABC):
         folder: where to write.
         name: the data set's name.
         formats: the tasks and what the source stores for them.
+        relations: what is said besides of each task that follows from another one.
     """
 
     form: ClassVar[str]
 
-    def __init__(self, folder: Path, name: str, formats: Mapping[str, LabelFormat]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        formats: Mapping[str, LabelFormat],
+        relations: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self.folder = folder
-        self.content = {"name": name, "tasks": {task: describe(task, one) for task, one in formats.items()}}
+        related = relations or {}
+        tasks = {task: {**describe(task, one), **related.get(task, {})} for task, one in formats.items()}
+        self.content = {"name": name, "tasks": tasks}
         self.formats = parse_description(self.content, folder).formats
+
+    def names(self, keys: Sequence[str]) -> dict[str, str]:
+        """What the images of a split are called in the converted set."""
+        return {key: key for key in keys}
 
     @abstractmethod
     def begin(self, split: str, keys: Sequence[str]) -> int:
@@ -73,8 +86,14 @@ class PackedWriter(Writer):
 
     form = "packed"
 
-    def __init__(self, folder: Path, name: str, formats: Mapping[str, LabelFormat]) -> None:
-        super().__init__(folder, name, formats)
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        formats: Mapping[str, LabelFormat],
+        relations: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(folder, name, formats, relations)
         self.specs = [one.task(task).target_spec for task, one in self.formats.items()]
         self.splits: dict[str, list[Record]] = {}
 
@@ -123,6 +142,10 @@ class FolderWriter(Writer):
     """Files as `FolderDataset` reads them; an image's own file is written last, when its labels are there."""
 
     form = "folder"
+
+    def names(self, keys: Sequence[str]) -> dict[str, str]:
+        """Names of files."""
+        return file_names(keys)
 
     def begin(self, split: str, keys: Sequence[str]) -> int:
         """Keep complete files, remove what is half-written."""

@@ -13,6 +13,7 @@ from mtpsl.data.formats.base import LabelFormat
 from mtpsl.data.formats.own_format import OwnFormat, own_task
 from mtpsl.data.layouts.hash_split import HashSplit, parse_split
 from mtpsl.data.layouts.places import Folders, parse_folders
+from mtpsl.data.relations.description import RelationDescription, parse_relation, relation_keys
 from mtpsl.data.yaml_files import read_yaml
 from mtpsl.errors import LayoutError, UserError
 from mtpsl.files import sub_folders
@@ -24,7 +25,8 @@ from mtpsl.tasks import Task
 class Description:
     """A data set's name and the format of each task's labels, in the order of the file.
 
-    `folders` says where images and labels lie, `split` which image is in which split if no folder does.
+    `folders` says where images and labels lie, `split` which image is in which split if no folder does; `relations`
+    which labels follow from those of another task.
     """
 
     name: str
@@ -32,6 +34,12 @@ class Description:
     path: Path
     folders: Folders
     split: HashSplit | None
+    relations: dict[str, RelationDescription]
+
+    @property
+    def follows(self) -> dict[str, str]:
+        """The task that each follows from, of those that follow from one."""
+        return {name: relation.source for name, relation in self.relations.items()}
 
     def select(self, tasks: Sequence[str] | None) -> dict[str, LabelFormat]:
         """The formats of some tasks (of all by default), in the order of the file.
@@ -81,12 +89,13 @@ def parse_description(content: Any, path: Path) -> Description:
     if not isinstance(content.get("tasks"), dict) or not content["tasks"]:
         raise UserError(f"{path}: `tasks` should describe at least one of {_listed(FORMATS)}")
     formats = {name: _label_format(path, name, entry) for name, entry in content["tasks"].items()}
+    relations = _relations(path, content["tasks"], formats)
     try:
         split = parse_split(content["split"]) if "split" in content else None
         folders = parse_folders(content.get("folders", {}), formats, split_by_name=split is None)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
-    return Description(content["name"], formats, path, folders, split)
+    return Description(content["name"], formats, path, folders, split, relations)
 
 
 def _label_format(path: Path, name: Any, entry: Any) -> LabelFormat:
@@ -106,18 +115,31 @@ def _label_format(path: Path, name: Any, entry: Any) -> LabelFormat:
         what = f"`type` {kind!r} of {where}" if "type" in entry else where
         raise UserError(f"{path}: {what} should be one of {_listed(FORMATS)}{cure}")
     known = fields(FORMATS[kind])  # type: ignore[arg-type]
-    _known_keys(path, where, entry, ("type", *(field.name for field in known), *options))
+    others = ("type", *options, *relation_keys(kind))
+    _known_keys(path, where, entry, ("type", *(field.name for field in known), *others[1:]))
     for field in known:
         if field.default is MISSING and field.name not in entry:
             raise UserError(f"{path}: {where} needs `{field.name}`")
     try:
-        base = FORMATS[kind](**{key: value for key, value in entry.items() if key not in ("type", *options)})
+        base = FORMATS[kind](**{key: value for key, value in entry.items() if key not in others})
         if cls is None:
             return base
         own = checked_options(cls, {key: value for key, value in entry.items() if key in options})
         return OwnFormat(base, cls, own)
     except ValueError as error:
         raise UserError(f"{path}: {where}: {error}") from error
+
+
+def _relations(path: Path, entries: dict[str, Any], formats: dict[str, LabelFormat]) -> dict[str, RelationDescription]:
+    found = {}
+    for name in formats:
+        try:
+            relation = parse_relation(name, entries[name] or {}, formats)
+        except ValueError as error:
+            raise UserError(f"{path}: task {name!r}: {error}") from error
+        if relation is not None:
+            found[name] = relation
+    return found
 
 
 def _known_keys(path: Path, where: str, entry: Any, known: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from mtpsl.data.base import PictureDataset
 from mtpsl.data.layouts.description import Description, read_description
 from mtpsl.data.layouts.folder_files import SplitFiles, list_split
 from mtpsl.data.layouts.places import SPLIT, Folders
+from mtpsl.data.relations.description import open_relations
 from mtpsl.data.split_names import find_split
 from mtpsl.errors import LayoutError, UserError
 from mtpsl.files import sub_folders
@@ -63,6 +64,8 @@ class FolderDataset(PictureDataset):
         self.available: Bool[Tensor, "n k"] = torch.tensor(
             [[key in self.files.labels[name] for name in self.tasks] for key in self.keys], dtype=torch.bool
         ).reshape(-1, len(self.tasks))
+        labelled = dict(zip(self.tasks, self.available.T.tolist(), strict=True))
+        self.relate(open_relations(described.relations, self.root, split, self.keys, labelled), described.follows)
 
     @classmethod
     def find_splits(cls, root: Path, description: str | Path | None = None) -> list[str]:

@@ -66,6 +66,7 @@ class MergedDataset(StoredDataset):
         self.available: Bool[Tensor, "n k"] = torch.cat([_columns(source, [*self.tasks]) for source in self.sources])
         counts = [len(source) for source in self.sources]
         numbers = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+        self._relate(described.path, opened)
         shares = [source.share for source in present.values()]
         self.shares = Shares(numbers, [float(share) for share in shares if share]) if all(shares) else None
 
@@ -101,6 +102,29 @@ class MergedDataset(StoredDataset):
         """A label as its source reads it, resized."""
         source, row = self._place(index)
         return source.label(row, task, image_size)
+
+    def derive(self, index: int, task: str) -> tuple[Tensor, Bool[Tensor, "h w"]]:
+        """A label as it follows from another one in its source."""
+        source, row = self._place(index)
+        return source.derive(row, task)
+
+    def _relate(self, path: Path, opened: dict[str, StoredDataset]) -> None:
+        names, columns = [*self.tasks], []
+        self.follows: dict[str, str] = {}
+        for name, source in opened.items():
+            for task, start in source.follows.items():
+                if self.follows.setdefault(task, start) != start:
+                    raise UserError(
+                        f"{path}: sources disagree about task {task}: in {name} it follows from {start}, in another "
+                        f"from {self.follows[task]}"
+                    )
+            part = torch.full((len(source), len(names)), -1)
+            for task, relation in source.relations.items():
+                if task in names and relation.source in names:
+                    part[:, names.index(task)] = names.index(relation.source)
+            columns.append(part)
+        found = torch.cat(columns)
+        self.derived_from = found if bool((found >= 0).any()) else None
 
     @property
     def roots(self) -> list[Path]:

@@ -22,6 +22,7 @@ from torch import Tensor
 from mtpsl.data.base import StoredDataset
 from mtpsl.data.layouts.description import parse_description
 from mtpsl.data.layouts.records import Record, read_bits, read_numbers, record_from
+from mtpsl.data.relations.description import RelationDescription, open_relations
 from mtpsl.errors import LayoutError, UserError
 
 DESCRIPTION = "packed.json"
@@ -67,6 +68,9 @@ class PackedDataset(StoredDataset):
         labelled = [[record.labels[column] is not None for column in self._columns] for record in self._records]
         self.available: Bool[Tensor, "n k"] = torch.tensor(labelled, dtype=torch.bool).reshape(-1, len(self.tasks))
         self._mapped: np.ndarray | None = None
+        columns = dict(zip(self.tasks, self.available.T.tolist(), strict=True))
+        follows = {task: one.source for task, one in contents.relations.items()}
+        self.relate(open_relations(contents.relations, self.root, split, self.keys, columns), follows)
 
     @classmethod
     def find_splits(cls, root: Path) -> list[str]:
@@ -99,6 +103,10 @@ class PackedDataset(StoredDataset):
             return self.formats[task].resize(target, valid, self.size)
         return target, valid
 
+    def stored_label(self, index: int, task: str) -> tuple[Tensor, Bool[Tensor, "h w"]]:
+        """Target and valid pixels of a label that exists, at the size that it was converted to."""
+        return self._target(index, task)
+
     def _target(self, index: int, task: str) -> tuple[Tensor, Bool[Tensor, "h w"]]:
         column = self._columns[[*self.tasks].index(task)]
         record, numbers = self._records[index], self._bytes(index)
@@ -127,6 +135,7 @@ class Contents:
     formats: dict[str, Any]
     splits: dict[str, list[Record]]
     path: Path
+    relations: dict[str, RelationDescription]
 
     def select(self, tasks: Sequence[str] | None) -> dict[str, Any]:
         """The formats of some tasks, in the order of the file."""
@@ -158,7 +167,7 @@ def read_contents(root: Path) -> Contents:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: is damaged ({' '.join(str(error).split())}): convert the source again") from error
-    return Contents(described.name, described.formats, splits, path)
+    return Contents(described.name, described.formats, splits, path, described.relations)
 
 
 def check_size(path: Path, expected: int) -> None:

@@ -12,16 +12,17 @@ import torch
 from jaxtyping import Bool
 from PIL import Image
 
+from mtpsl.camera import Intrinsics
 from mtpsl.data.base import StoredDataset, stored_size
 from mtpsl.data.formats import DepthFormat
 from mtpsl.data.formats.base import LabelFormat
 from mtpsl.data.formats.classes import ClassTableFormat
 from mtpsl.data.formats.files import ARRAY_SUFFIXES
 from mtpsl.data.formats.geometry import ResampledNormalsFormat
-from mtpsl.data.published.depth_normals import Intrinsics, normals_from_depth
 from mtpsl.data.published.listing import need_split, select_formats
 from mtpsl.data.published.matlab import MatlabRows, read_matlab, whole_numbers_of
 from mtpsl.data.published.nyu_classes import FORTY, THIRTEEN, nyu_class_index
+from mtpsl.data.relations.depth_normals import normals_from_depth
 from mtpsl.errors import UserError
 
 IMAGES = "nyu_depth_v2_labeled.mat"
@@ -50,7 +51,7 @@ class NYUv2Raw(StoredDataset):
     Images are named by their row, from 0, with four digits; their order is that of splits.mat. Unlabelled is 0 in
     `labels`; depth is in metres, 0 where unknown.
 
-    Normals are computed from depth by fitting planes (`depth_normals.py`), in the camera's frame: x right, y
+    Normals are computed from depth by fitting planes (`relations/depth_normals.py`), in the camera's frame: x right, y
     up, z towards the viewer. They are other labels than those of the preprocessed set, which came from elsewhere. If
     there is a folder `normals`, they are read from it: 0000.png is row 0, 2 v / 255 - 1 (or 0000.npy with vectors);
     vectors shorter than 1 are brought to length 1, those of length 0.1 or less are unknown. It has to hold a file for

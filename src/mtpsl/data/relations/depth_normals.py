@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import correlate1d
 
+from mtpsl.camera import Intrinsics
+
 #: a neighbouring window takes a pixel over if its plane fits this many times better (mean squared residual)
 BETTER = 4.0
-#: normals are not known where the best plane is off by more than this share of the depth (root mean square)
+#: usual limit of what a plane may be off, as a share of the depth: that of a noisy sensor
 WORST = 0.02
 
 
-@dataclass(frozen=True)
-class Intrinsics:
-    """A pinhole camera: focal lengths and the place of the optical axis, in pixels from the first one's centre."""
-
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-
-    def resized(self, old: tuple[int, int], new: tuple[int, int]) -> Intrinsics:
-        """The same camera for images of another height and width.
-
-        >>> Intrinsics(100, 100, 31.5, 23.5).resized((48, 64), (24, 32))
-        Intrinsics(fx=50.0, fy=50.0, cx=15.5, cy=11.5)
-        """
-        y, x = new[0] / old[0], new[1] / old[1]
-        return Intrinsics(self.fx * x, self.fy * y, (self.cx + 0.5) * x - 0.5, (self.cy + 0.5) * y - 0.5)
-
-
 def normals_from_depth(
-    depth: Float[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"], camera: Intrinsics, radius: int = 3
+    depth: Float[np.ndarray, "h w"],
+    valid: Bool[np.ndarray, "h w"],
+    camera: Intrinsics,
+    radius: int = 3,
+    worst: float = WORST,
 ) -> tuple[Float[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
     """Unit normals in the camera's frame (x right, y up, z towards the viewer) and where they are known.
 
@@ -50,6 +36,7 @@ def normals_from_depth(
         valid: where depth is known; there it has to be above 0.
         camera: of this image size.
         radius: of the windows. A larger one averages noise, a smaller one keeps small things.
+        worst: normals are unknown where the best plane is off by more than this share of the depth (root mean square).
 
     >>> wall = np.full((9, 9), 2.0)
     >>> normals, valid = normals_from_depth(wall, wall > 0, Intrinsics(8, 8, 4, 4))
@@ -62,7 +49,7 @@ def normals_from_depth(
     at_axis = inverse + right * (camera.cx - np.arange(width)) + down * (camera.cy - np.arange(height)[:, None])
     normals = np.stack((-right * camera.fx, down * camera.fy, at_axis), -1)
     length = np.sqrt((normals**2).sum(-1))
-    known = valid & (misfit < WORST**2) & (length > 0)
+    known = valid & (misfit < worst**2) & (length > 0)
     return np.where(known[..., None], normals / np.where(known, length, 1)[..., None], 0).astype(np.float32), known
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
+from mtpsl.camera import Intrinsics
 from mtpsl.data import ScenesDataset
-from mtpsl.data.published.depth_normals import Intrinsics, normals_from_depth
+from mtpsl.data.relations.depth_normals import normals_from_depth
 from mtpsl.data.scenes.room import random_scene
 
 SIZE = (60, 80)
