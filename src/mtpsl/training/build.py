@@ -141,7 +141,8 @@ def regime_labels(
         ratio = [weights[name] for name in names]
     if settings.labels is not None:
         split = read_split(settings.labels)
-        allowed = split.mask(source.keys, every, ignore_others=settings.tasks is not None)[chosen][:, drawn]
+        others = settings.tasks is not None or not {*split.tasks}.isdisjoint({*every} - {*names})
+        allowed = split.mask(source.keys, names, ignore_others=others)[chosen]
     mask = torch.zeros_like(available)
     left = available[:, drawn]
     mask[:, drawn] = label_mask(left, settings.regime, seed, ratio=ratio, share=settings.share, allowed=allowed)
