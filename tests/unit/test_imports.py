@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,15 @@ def test_imports_point_one_way(file: Path):
     assert package(file) in MAY_IMPORT, f"{package(file)} has no row in the table of imports"
     wrong = [module for module in sorted(imported(file)) if not allowed(module, package(file))]
     assert not wrong, f"{package(file)} may not import {', '.join(wrong)}"
+
+
+def test_the_picture_in_docs_shows_this_table():
+    """Its boxes and arrows: where it differs, `python docs/architecture.py` draws it anew."""
+    drawing = runpy.run_path(str(SOURCE.parent / "docs" / "architecture.py"))
+    drawn = set(re.findall(r'id="([^"]+--[^"]+)"', drawing["PICTURE"].read_text(encoding="utf-8")))
+    rows = [drawing["packages"](MAY_IMPORT), drawing["rooms"](MAY_IMPORT)]
+    assert drawn == {"--".join(arrow) for one in rows for arrow in drawing["arrows"](one)}
+    assert {"training--objectives", "objectives--networks", "data.check--data.convert"} <= drawn
 
 
 def test_published_data_sets_do_not_know_each_other():
