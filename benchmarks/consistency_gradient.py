@@ -21,7 +21,7 @@ from rich.progress import track
 from torch import Tensor
 
 from mtpsl.structures import Batch
-from mtpsl.training.build import run_data
+from mtpsl.training.run_data import run_data
 from mtpsl.training.trained import load_run
 
 

@@ -10,7 +10,7 @@ from command import PLAIN, write_dataset
 from mtpsl.cli import main
 from mtpsl.data.cache import Room
 from mtpsl.errors import UserError
-from mtpsl.training import build, run
+from mtpsl.training import run, run_data
 from mtpsl.training.malloc import memory_needed
 
 IMAGE = 32 * 64 * (3 + 1 + 1)
@@ -26,7 +26,7 @@ def words(tmp_path: Path) -> list[str]:
 
 
 def test_a_line_says_what_does_not_fit_and_training_reads_it_in_every_epoch(words, monkeypatch, capsys):
-    monkeypatch.setattr(build, "third_of_free_memory", lambda processes: Room(4 * IMAGE + 1))
+    monkeypatch.setattr(run_data, "third_of_free_memory", lambda processes: Room(4 * IMAGE + 1))
     assert main(words) == 0
     notes = [line for line in capsys.readouterr().err.splitlines() if "memory" in line]
     assert len(notes) == 1
@@ -40,7 +40,7 @@ def test_nothing_is_said_where_all_fit(words, capsys):
 
 
 def test_a_broken_picture_that_does_not_fit_is_named_when_it_is_read(words, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(build, "third_of_free_memory", lambda processes: Room(IMAGE))
+    monkeypatch.setattr(run_data, "third_of_free_memory", lambda processes: Room(IMAGE))
     broken = tmp_path / "data" / "train" / "image" / "005.png"
     whole = broken.read_bytes()
     broken.write_bytes(whole[: len(whole) - 40])

@@ -14,9 +14,9 @@ from lines import Line, check, check_no_other
 from folder_sets import write_folder_set
 from mtpsl.structures import Sample
 from mtpsl.tasks import describe_task
-from mtpsl.training.build import run_data
 from mtpsl.training.config import parse_config
 from mtpsl.training.loaders import Loaders
+from mtpsl.training.run_data import run_data
 from mtpsl.training.settings import DataSettings, names
 from pascal_tree import write_pascal
 

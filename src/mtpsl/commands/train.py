@@ -69,9 +69,9 @@ def train(arguments: Sequence[str]) -> None:
         raise UserError("--out is missing: name the folder to make for this run, e.g. --out runs/first")
 
     with loading():
-        from mtpsl.training.build import run_data
         from mtpsl.training.malloc import memory_needed
         from mtpsl.training.run import train as train_run
+        from mtpsl.training.run_data import run_data
 
     folder = Path(resume if resume is not None else str(out))
     if resume is None and config.objective == "stl" and (config.tasks is None or len(config.tasks) != 1):

@@ -12,8 +12,9 @@ import torch
 from mtpsl.errors import UserError
 from mtpsl.sweep.plan import PlannedRun
 from mtpsl.tasks import Task
-from mtpsl.training.build import build_network, build_objective, build_weighting, run_data
+from mtpsl.training.build import build_network, build_objective, build_weighting
 from mtpsl.training.config import RunConfig
+from mtpsl.training.run_data import run_data
 
 
 def check_runs(runs: Sequence[PlannedRun]) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 from mtpsl.errors import UserError
 from mtpsl.plugins import CODE
 from mtpsl.training.best import stopped_early
-from mtpsl.training.build import RunData
 from mtpsl.training.config import RunConfig
 from mtpsl.training.length import decided
 from mtpsl.training.option_groups import by_name
+from mtpsl.training.run_data import RunData
 
 AT_ANY_TIME = {
     "label",

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from mtpsl.data.loading import BatchLoader, make_loader
 from mtpsl.objectives import Objective
-from mtpsl.training.build import RunData
 from mtpsl.training.config import RunConfig
 from mtpsl.training.length import decided
 from mtpsl.training.own_code import chosen_class
+from mtpsl.training.run_data import RunData
 
 
 class Loaders(lightning.LightningDataModule):

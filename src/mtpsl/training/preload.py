@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
-from mtpsl.training.build import RunData
 from mtpsl.training.malloc import without_holes
+from mtpsl.training.run_data import RunData
 
 
 def fill_caches(data: RunData, *, progress: bool, say: bool) -> None:

@@ -20,8 +20,8 @@ from mtpsl.evaluation.evaluate import Evaluator, Scores, evaluate, finite_or_non
 from mtpsl.evaluation.resume import InterruptedEvaluation
 from mtpsl.files import write_text
 from mtpsl.tasks import Task, describe_task
-from mtpsl.training.build import image_size
 from mtpsl.training.data import check_same_tasks, open_scored
+from mtpsl.training.run_data import image_size
 from mtpsl.training.settings import DataSettings
 from mtpsl.training.trained import TrainedRun
 from mtpsl.visualization.sheets import save_sheets
@@ -153,6 +153,21 @@ def draw_scored(run: TrainedRun, data: ScoringData, count: int, batch_size: int)
         limit=count,
     )
     return out
+
+
+def write_scores(run: TrainedRun, data: ScoringData, found: RunEvaluation) -> None:
+    """Write the scores of the run's own validation images into its folder."""
+    run.folder.write_scores(
+        run.config,
+        found.tasks,
+        found.scores,
+        data=data.dataset.name,
+        root=data.settings.root,
+        epoch=run.epoch,
+        size=found.size,
+        stopped=run.stopped_early,
+        which=run.checkpoint,
+    )
 
 
 def write_evaluation(

@@ -15,8 +15,8 @@ from PIL import Image
 from builders import SHARED, needs_shared
 from mtpsl.data.label_lists import describe_split, numeric_order, read_split
 from mtpsl.errors import UserError
-from mtpsl.training.build import run_data
 from mtpsl.training.config import RunConfig
+from mtpsl.training.run_data import run_data
 from mtpsl.training.settings import DataSettings, TrainingSettings
 
 LISTS = {"segmentation": ["b", "c"], "depth": ["a", "b"]}

@@ -10,8 +10,8 @@ from mtpsl.data import LabelledDataset, PartialDataset, label_mask, validate_for
 from mtpsl.data.regimes import largest_remainder
 from mtpsl.errors import UserError
 from mtpsl.structures import Sample
-from mtpsl.training.build import run_data
 from mtpsl.training.config import RunConfig
+from mtpsl.training.run_data import run_data
 from mtpsl.training.settings import DataSettings, TrainingSettings
 
 

@@ -10,8 +10,8 @@ import torch
 import yaml
 from PIL import Image
 
-from mtpsl.training.build import RunData, run_data
 from mtpsl.training.config import parse_config
+from mtpsl.training.run_data import RunData, run_data
 
 SIZE = (16, 24)
 TASKS = {

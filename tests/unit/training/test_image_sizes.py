@@ -11,8 +11,8 @@ from PIL import Image
 from mtpsl.data import MergedDataset, convert_dataset
 from mtpsl.data.sizes import suggested_size
 from mtpsl.errors import UserError
-from mtpsl.training.build import run_data
 from mtpsl.training.config import parse_config
+from mtpsl.training.run_data import run_data
 
 
 def write(root: Path, train: list[tuple[int, int]], val: list[tuple[int, int]]) -> Path:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mtpsl.errors import UserError
-from mtpsl.training.build import run_data
 from mtpsl.training.config import parse_config
 from mtpsl.training.length import decided, decisions, suited_batch_size, suited_epochs, with_length
+from mtpsl.training.run_data import run_data
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import torch
 
 from folder_sets import write_folder_set
 from mtpsl.evaluation.evaluate import Evaluator, Scores
-from mtpsl.training.build import run_data
 from mtpsl.training.config import parse_config
 from mtpsl.training.loaders import Loaders
+from mtpsl.training.run_data import run_data
 
 TASKS = ["segmentation", "normals", "edges"]
 

@@ -11,10 +11,10 @@ from folder_sets import write_folder_set
 from mtpsl.data import FolderDataset, MergedDataset, PackedDataset, convert_dataset
 from mtpsl.errors import UserError
 from mtpsl.tasks import Depth, Segmentation, Task
-from mtpsl.training.build import run_data
 from mtpsl.training.config import parse_config
 from mtpsl.training.data import check_same_tasks, open_scored, open_split
 from mtpsl.training.from_here import from_here
+from mtpsl.training.run_data import run_data
 from mtpsl.training.settings import DataSettings
 
 

@@ -21,7 +21,7 @@ from mtpsl.structures import Sample
 from mtpsl.sweep.plan import plan_runs
 from mtpsl.sweep.table import read_table
 from mtpsl.tasks import Depth, Edges, HumanParts, Normals, Saliency, Segmentation, Task
-from mtpsl.training import build
+from mtpsl.training import run_data
 from mtpsl.training.config import RunConfig, parse_config, read_yaml
 from mtpsl.training.loaders import Loaders
 from mtpsl.training.settings import DataSettings
@@ -63,15 +63,15 @@ def _no_data(monkeypatch: pytest.MonkeyPatch) -> None:
         return masks[repr(settings)]
 
     masks: dict[str, Tensor] = {}
-    draw = build.regime_labels
+    draw = run_data.regime_labels
     for name in ("open_split", "open_scored"):
-        monkeypatch.setattr(build, name, opened)
-    monkeypatch.setattr(build, "regime_labels", drawn)
+        monkeypatch.setattr(run_data, name, opened)
+    monkeypatch.setattr(run_data, "regime_labels", drawn)
 
 
 def counted(config: RunConfig, epochs: int) -> tuple[float, int]:
     """Steps of a whole training, from the batches of its loader in some epochs, and how many images are labelled."""
-    loaders = Loaders(config, build.run_data(config))
+    loaders = Loaders(config, run_data.run_data(config))
     loader, counts = loaders.training_loader(0, 1), []
     for epoch in range(epochs if loaders.varies else 1):
         loader.set_epoch(epoch)

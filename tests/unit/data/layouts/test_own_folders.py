@@ -15,8 +15,8 @@ from mtpsl.data.check import check_dataset
 from mtpsl.data.convert import convert_dataset
 from mtpsl.data.layouts.hash_split import HashSplit
 from mtpsl.errors import UserError
-from mtpsl.training.build import run_data
 from mtpsl.training.config import parse_config
+from mtpsl.training.run_data import run_data
 
 
 def write(root: Path, names: list[str], **entries: Any) -> Path:
