@@ -62,7 +62,10 @@ def main() -> None:
         mask = label_mask(dataset.available, regime, seed=0)
         for cache, workers in ((False, 0), (False, arguments.workers), (True, 0)):
             partial = PartialDataset(dataset, mask, cache=cache)
-            memory = partial.preload() / 1e6 if cache else 0.0
+            if cache:
+                for _ in partial.read_ahead():
+                    pass
+            memory = partial.cached_bytes / 1e6
             loader = make_loader(partial, specs, batch_size=arguments.batch_size, shuffle=True, workers=workers)
             rates = images_per_second(loader, len(dataset), arguments.repeats)
             numbers = [f"{rate:.0f}" for rate in rates]

@@ -155,7 +155,7 @@ def make_batch(size: tuple[int, int], count: int) -> Batch:
         }
         valid = {name: torch.ones(size, dtype=torch.bool) for name in targets}
         sample = Sample(str(index), torch.rand((3, *size), generator=generator), targets, valid)
-        samples.append(sample.keep([TASKS[index % 3].name]))
+        samples.append(sample.with_labels_of([TASKS[index % 3].name]))
     return Batch.collate(samples, {task.name: task.target_spec for task in TASKS})
 
 

@@ -12,10 +12,6 @@ mtpsl evaluate RUN --trust-code
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image
-
 from mtpsl.data import PictureDataset
 from mtpsl.data.formats import DepthFormat
 
@@ -44,23 +40,12 @@ class ListedPhotos(PictureDataset):
     ) -> None:
         self.root, self.name = Path(root), "listed photos"
         super().__init__({"depth": DepthFormat(scale=unit, missing=0)}, size)
-        self.keys = (self.root / f"{split}.txt").read_text().split()
-        self.available = torch.tensor([[self.label_path(key).is_file()] for key in self.keys])
+        photos, depth = self.root / "photos", self.root / "range"
+        keys = (self.root / f"{split}.txt").read_text().split()
+        found = {key: depth / f"{key}.png" for key in keys if (depth / f"{key}.png").is_file()}
+        self.hold_files({key: photos / f"{key}.jpg" for key in keys}, {"depth": found})
 
     @classmethod
     def find_splits(cls, root: Path) -> list[str]:
         """The lists."""
         return sorted(path.stem for path in root.glob("*.txt"))
-
-    def label_path(self, key: str) -> Path:
-        """The depth map of a photo, which need not be there."""
-        return self.root / "range" / f"{key}.png"
-
-    def image_path(self, index: int) -> Path:
-        """A photo."""
-        return self.root / "photos" / f"{self.keys[index]}.jpg"
-
-    def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
-        """The numbers of a depth map, and the file that errors name."""
-        path = self.label_path(self.keys[index])
-        return np.asarray(Image.open(path)), path

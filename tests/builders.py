@@ -70,7 +70,7 @@ def batch(
             random = torch.Generator().manual_seed(100 + row)
             for name in full.valid:
                 full.valid[name] &= torch.rand(size, generator=random) > 1 / 3
-        samples.append(full.keep(names))
+        samples.append(full.with_labels_of(names))
     return Batch.collate(samples, {task.name: task.target_spec for task in tasks(edges=edges)})
 
 

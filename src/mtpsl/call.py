@@ -15,7 +15,7 @@ from mtpsl.objectives import Objective
 from mtpsl.option_errors import unknown_message
 from mtpsl.plugins import CODE, OBJECT, trusting
 from mtpsl.shipped_files import find
-from mtpsl.training.config import RunConfig, overlaid, parse_config, read_yaml
+from mtpsl.training.config import RunConfig, overlaid, parse_config, read_options
 from mtpsl.training.from_here import from_here
 from mtpsl.training.objects import Objects
 from mtpsl.training.own_code import REGISTRIES, anchored
@@ -96,7 +96,7 @@ def train(
 def configured(given: Mapping[str, Any], words: Sequence[str], recipe: str | Path | None) -> RunConfig:
     """The configuration that a recipe and what is given over it make, as the command line makes it."""
     path = find("recipes", USUAL if recipe is None else str(recipe))
-    stored = anchored(read_yaml(path), path.parent)
+    stored = anchored(read_options(path), path.parent)
     if recipe is None:
         stored, _ = without_recipe(stored, words)
     stored = overlaid(stored, anchored(given, Path.cwd()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 
 def counted(number: int, noun: str) -> str:
@@ -12,6 +13,15 @@ def counted(number: int, noun: str) -> str:
     ('1 picture', '2 pictures')
     """
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def first_few(names: Sequence[str]) -> str:
+    """Up to three names, and how many more there are.
+
+    >>> first_few(["a", "b"]), first_few(["a", "b", "c", "d"])
+    ('a, b', 'a, b, c and 1 more')
+    """
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def no_pictures(number: int) -> str:

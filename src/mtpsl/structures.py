@@ -35,7 +35,7 @@ class Sample:
     targets: dict[str, Tensor] = field(default_factory=dict)
     valid: dict[str, Bool[Tensor, "label_h label_w"]] = field(default_factory=dict)
 
-    def keep(self, tasks: Sequence[str]) -> Sample:
+    def with_labels_of(self, tasks: Sequence[str]) -> Sample:
         """The same image with only the labels of `tasks`."""
         return Sample(
             self.key,

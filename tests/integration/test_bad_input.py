@@ -17,7 +17,7 @@ from PIL import Image
 
 from mtpsl.cli import main
 from mtpsl.shipped_files import find
-from mtpsl.training.config import parse_config, read_yaml
+from mtpsl.training.config import parse_config, read_options
 from mtpsl.training.run_folder import RunFolder
 
 
@@ -277,6 +277,6 @@ def test_an_absent_accelerator_is_named_before_the_folder_is_made(
 
 
 def test_a_demo_that_was_begun_with_other_options_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    RunFolder(tmp_path / "supervised").create(parse_config([], read_yaml(find("recipes", "demo"))), [])
+    RunFolder(tmp_path / "supervised").create(parse_config([], read_options(find("recipes", "demo"))), [])
     assert main(["demo", "--out", str(tmp_path), "--seed", "7"]) == 2
     assert "was begun with seed 0, not 7: choose another --out" in capsys.readouterr().err

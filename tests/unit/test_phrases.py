@@ -9,7 +9,7 @@ import pytest
 
 from mtpsl.cli import main
 from mtpsl.errors import UserError
-from mtpsl.evaluation.run_scores import load_run
+from mtpsl.evaluation.run_scores import read_run_scores
 from mtpsl.training.run_folder import RunFolder
 
 
@@ -33,7 +33,7 @@ def test_commands_to_paste_quote_names_with_spaces(tmp_path: Path):
     with pytest.raises(UserError) as existing:
         RunFolder(run).check_new()
     with pytest.raises(UserError) as unfinished:
-        load_run(run)
+        read_run_scores(run)
     for error, command in ((existing, "train --resume"), (unfinished, "train --resume"), (unfinished, "evaluate")):
         assert f"`mtpsl {command} {shlex.quote(str(run))}`" in str(error.value)
     assert "another --out begins a new run" in str(existing.value)

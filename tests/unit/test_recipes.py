@@ -10,7 +10,7 @@ import yaml
 
 from mtpsl.shipped_files import shipped
 from mtpsl.sweep.published import published_numbers
-from mtpsl.training.config import parse_config, read_yaml
+from mtpsl.training.config import parse_config, read_options
 from mtpsl.training.option_groups import by_name
 
 SETTINGS = {"nyuv2": "nyuv2 288x384", "cityscapes": "cityscapes 128x256", "pascal": "pascal-context"}
@@ -29,7 +29,7 @@ PHRASES = {
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_option_of_a_recipe_is_one(path: Path) -> None:
-    stored = read_yaml(path)
+    stored = read_options(path)
     resolved = by_name(parse_config([], stored).to_dict())
     given = by_name({group: stored.get(group, {}) for group in ("data", "training", "network", "objective")})
     assert {option: resolved[option] for option in given} == given

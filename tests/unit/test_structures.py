@@ -57,9 +57,9 @@ def test_a_label_of_a_task_that_the_run_does_not_have_is_left_out() -> None:
 
 
 def test_keep_drops_the_other_labels_from_targets_and_masks() -> None:
-    one = sample().keep(["depth"])
+    one = sample().with_labels_of(["depth"])
     assert [*one.targets] == [*one.valid] == ["depth"]
-    assert [*sample().keep([]).targets] == []
+    assert [*sample().with_labels_of([]).targets] == []
 
 
 def test_collate_needs_a_sample() -> None:

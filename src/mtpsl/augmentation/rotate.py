@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from mtpsl.augmentation.zoom_crop import SHORTEST, taken
+from mtpsl.augmentation.zoom_crop import SHORTEST, gather_pixels
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task
 
@@ -88,13 +88,13 @@ class Rotation:
         targets, valid = {}, {}
         for name, target in batch.targets.items():
             task = self.tasks[name]
-            valid[name] = taken(batch.valid[name], pixels) & inside
+            valid[name] = gather_pixels(batch.valid[name], pixels) & inside
             if task.resampling == "bilinear":
                 seen = bilinear(target.masked_fill(~batch.valid[name][:, None], 0), grid)
                 valid[name] &= seen.square().sum(1) > SHORTEST**2
                 moved = task.resampled(seen)
             else:
-                moved = taken(target, pixels)
+                moved = gather_pixels(target, pixels)
             if self.border == "zero" and task.background:
                 outside = ~inside & batch.labelled(name)[:, None, None]
                 moved = moved.masked_fill(outside if moved.ndim == 3 else outside[:, None], 0)

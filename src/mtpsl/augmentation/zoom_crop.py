@@ -82,13 +82,13 @@ class Augmentation:
         targets, valid = {}, {}
         for name, target in batch.targets.items():
             task = self.tasks[name]
-            valid[name] = taken(batch.valid[name], pixels)
+            valid[name] = gather_pixels(batch.valid[name], pixels)
             if task.resampling == "bilinear":
                 seen = bilinear(target.masked_fill(~batch.valid[name][:, None], 0), rows, columns)
                 valid[name] &= seen.square().sum(1) > SHORTEST**2
                 moved = torch.where(along(scale > 1, seen), task.resampled(seen), seen)
             else:
-                moved = taken(target, pixels)
+                moved = gather_pixels(target, pixels)
             zoomed = task.zoom(moved, scale)
             reflected = task.mirror(zoomed)
             unchanged = reflected is zoomed
@@ -136,7 +136,7 @@ class Axis(NamedTuple):
         return cls(nearest.long(), (first + low).long(), (first + high).long(), (place - low * steps) / steps)
 
 
-def taken(x: Tensor, pixels: Int[Tensor, "b hw"]) -> Tensor:
+def gather_pixels(x: Tensor, pixels: Int[Tensor, "b hw"]) -> Tensor:
     """Fill (b, h, w) or (b, c, h, w) with the pixels of those numbers, counted along the rows."""
     flat = x.reshape(x.shape[0], -1, pixels.shape[1])
     return flat.gather(2, pixels[:, None].expand(-1, flat.shape[1], -1)).view(x.shape)

@@ -40,12 +40,12 @@ def demo(arguments: Sequence[str]) -> None:
         from mtpsl.commands.recipes import find_recipe
         from mtpsl.evaluation.compare import compare
         from mtpsl.evaluation.tables import print_table
-        from mtpsl.training.config import parse_config, read_yaml
+        from mtpsl.training.config import parse_config, read_options
         from mtpsl.training.run import train
         from mtpsl.training.run_folder import RunFolder
 
     console = Console()
-    stored = read_yaml(find_recipe("demo"))
+    stored = read_options(find_recipe("demo"))
     for method, words in RUNS.items():
         folder = RunFolder(values.out / method)
         check_same(folder, {"epochs": values.epochs, "seed": values.seed})

@@ -36,7 +36,7 @@ def import_checkpoint(arguments: Sequence[str]) -> None:
     values = parse(parser, arguments)
 
     with loading():
-        from mtpsl.training.config import parse_config, read_yaml
+        from mtpsl.training.config import parse_config, read_options
         from mtpsl.training.published_checkpoint import import_published, read_published
         from mtpsl.training.run_folder import RunFolder
 
@@ -53,7 +53,7 @@ def import_checkpoint(arguments: Sequence[str]) -> None:
     words = [word for name, value in options.items() if value is not None for word in (f"--{name}", value)]
     method = "supervised" if published.mapping is None else "cross_task"
     config = parse_config(
-        [*words, "--label", values.label or f"published {method}"], read_yaml(find_recipe(recipe)), prog=parser.prog
+        [*words, "--label", values.label or f"published {method}"], read_options(find_recipe(recipe)), prog=parser.prog
     )
     import_published(published, config, values.out)
     names = ", ".join(task.name for task in published.tasks)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtpsl.commands.spinner import loading
-from mtpsl.commands.train import take
+from mtpsl.commands.train import take_option
 from mtpsl.errors import UserError
 from mtpsl.shipped_files import find, headline, shipped
 
@@ -42,7 +42,8 @@ def sweep(arguments: Sequence[str]) -> None:
         return
     dry_run = "--dry-run" in words
     words = [word for word in words if word != "--dry-run"]
-    own = {option: take(words, f"--{option}") for option in ("out", "jobs", "only", "seeds", "engine", *CLUSTER)}
+    options = ("out", "jobs", "only", "seeds", "engine", *CLUSTER)
+    own = {option: take_option(words, f"--{option}") for option in options}
     cluster = _cluster_options(own)
     jobs_at_once = None if own["jobs"] is None else _value("jobs", own["jobs"], int, 1)
     seeds = (
@@ -52,7 +53,7 @@ def sweep(arguments: Sequence[str]) -> None:
     from rich.console import Console
 
     with loading():
-        from mtpsl.sweep.check import check_runs
+        from mtpsl.sweep.checks_before import check_runs
         from mtpsl.sweep.drive import drive
         from mtpsl.sweep.folders import make_jobs
         from mtpsl.sweep.plan import plan_runs, select_runs

@@ -27,16 +27,16 @@ LESS_MEMORY = (
 def train(arguments: Sequence[str]) -> None:
     """Parse `[RECIPE] [--out RUN | --resume RUN] [options]` and train."""
     words = list(arguments)
-    out, resume = take(words, "--out"), take(words, "--resume")
+    out, resume = take_option(words, "--out"), take_option(words, "--resume")
     quiet = "--quiet" in words
     trust_from_here("--trust-code" in words)
     words = [word for word in words if word not in ("--quiet", "--trust-code")]
     recipes = [words.pop(0)] if words and not words[0].startswith("-") else []
-    while (file := take(words, "--config")) is not None:
+    while (file := take_option(words, "--config")) is not None:
         recipes.append(file)
 
     with loading():
-        from mtpsl.training.config import overlaid, parse_config, read_yaml
+        from mtpsl.training.config import overlaid, parse_config, read_options
         from mtpsl.training.from_here import from_here
         from mtpsl.training.own_code import anchored
         from mtpsl.training.run_folder import RunFolder
@@ -52,10 +52,10 @@ def train(arguments: Sequence[str]) -> None:
     stored: dict[str, Any] = {}
     copies = None
     for path in [Path(resume) / "config.yaml"] if resume is not None else map(find_recipe, recipes):
-        stored = overlaid(stored, anchored(read_yaml(path), path.parent))
+        stored = overlaid(stored, anchored(read_options(path), path.parent))
         copies = path.parent / CODE
     if resume is None and not recipes:
-        stored, note = without_recipe(read_yaml(find_recipe(USUAL)), words)
+        stored, note = without_recipe(read_options(find_recipe(USUAL)), words)
         if note is not None and os.environ.get("LOCAL_RANK", "0") == "0":
             print(note, file=sys.stderr)
     where = resume or " and ".join(recipes) or "the recipe"
@@ -111,7 +111,7 @@ def report(scores: dict[str, Any], folder: Path) -> None:
         print(f"best epoch: {content['epoch']}, kept for --checkpoint best (scores: {best})")
 
 
-def take(words: list[str], option: str) -> str | None:
+def take_option(words: list[str], option: str) -> str | None:
     """Remove `--option value` or `--option=value` from the words and return the value."""
     for index, word in enumerate(words):
         if word == option:

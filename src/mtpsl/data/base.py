@@ -205,11 +205,28 @@ class StoredDataset(LabelledDataset):
 
 
 class PictureDataset(StoredDataset):
-    """A stored data set whose images are picture files."""
+    """A stored data set whose images are picture files; with `hold_files`, also of label files.
 
-    @abstractmethod
+    A subclass calls `hold_files` with its files, or says `keys`, `available`, `image_path` and `stored` itself.
+    """
+
+    images: Mapping[str, Path]
+    labels: Mapping[str, Mapping[str, Path]]
+
+    def hold_files(self, images: Mapping[str, Path], labels: Mapping[str, Mapping[str, Path]]) -> None:
+        """Take up the files: a picture by key, in order, and for each task a file by the keys that have a label."""
+        self.images, self.labels, self.keys = images, labels, [*images]
+        exist = [[key in labels[task] for task in self.tasks] for key in images]
+        self.available = torch.tensor(exist, dtype=torch.bool).reshape(-1, len(self.tasks))
+
     def image_path(self, index: int) -> Path:
         """The file of an image."""
+        return self.images[self.keys[index]]
+
+    def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
+        """The numbers of a label file."""
+        path = self.labels[task][self.keys[index]]
+        return self.formats[task].load(path), path
 
     def image(self, index: int) -> Image.Image | Float[Tensor, "3 h w"]:
         """The picture, upright."""

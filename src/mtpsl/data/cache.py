@@ -16,14 +16,14 @@ class Room:
         size: in bytes; without it there is no bound.
 
     >>> room = Room(10)
-    >>> room.take(8), room.take(3), room.take(1)
+    >>> room.reserve(8), room.reserve(3), room.reserve(1)
     (True, False, False)
     """
 
     def __init__(self, size: int | None = None) -> None:
         self.size, self.used, self.full = size, 0, False
 
-    def take(self, size: int) -> bool:
+    def reserve(self, size: int) -> bool:
         """Whether so many bytes fit; once something did not, nothing does: no growth in training."""
         self.full = self.full or (self.size is not None and self.used + size > self.size)
         if not self.full:
@@ -51,12 +51,12 @@ class SampleCache:
         """A copy of a sample; None if it is not kept."""
         return self._samples[row].unpack() if row in self._samples else None
 
-    def keep(self, row: int, sample: Sample) -> None:
+    def add(self, row: int, sample: Sample) -> None:
         """Keep a sample if there is room for it."""
         if self.room.full:
             return
         packed = _Packed(sample)
-        if self.room.take(packed.bytes):
+        if self.room.reserve(packed.bytes):
             self._samples[row] = packed
             self.used += packed.bytes
 

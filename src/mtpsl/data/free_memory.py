@@ -32,7 +32,7 @@ def machine_memory() -> int | None:
     """What new work on this machine may take without swapping; all memory where the system says only that."""
     if sys.platform == "win32":
         return windows_memory()
-    for line in read(Path("/proc/meminfo")).splitlines():
+    for line in read_system_file(Path("/proc/meminfo")).splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     try:
@@ -48,7 +48,7 @@ def own_memory() -> int | None:
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    pages = read(Path("/proc/self/statm")).split()
+    pages = read_system_file(Path("/proc/self/statm")).split()
     if limit == resource.RLIM_INFINITY or not pages:
         return None
     return limit - int(pages[0]) * resource.getpagesize()
@@ -56,7 +56,7 @@ def own_memory() -> int | None:
 
 def cgroup_memory(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
     """What every control group with a limit that this process is in leaves."""
-    for line in read(own).splitlines():
+    for line in read_system_file(own).splitlines():
         number, controllers, name = line.split(":", 2)
         if number != "0" and "memory" not in controllers.split(","):
             continue
@@ -64,9 +64,9 @@ def cgroup_memory(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/s
         limit_file, use_file, cache_name = CGROUP_FILES[version]
         path = PurePosixPath(name.lstrip("/") or ".")
         for folder in {top / place for place in (path, *path.parents)}:
-            limit, use = read(folder / limit_file).strip(), read(folder / use_file).strip()
+            limit, use = read_system_file(folder / limit_file).strip(), read_system_file(folder / use_file).strip()
             if limit.isdigit() and use.isdigit():
-                stat = dict(entry.split() for entry in read(folder / "memory.stat").splitlines())
+                stat = dict(entry.split() for entry in read_system_file(folder / "memory.stat").splitlines())
                 yield int(limit) - int(use) + int(stat.get(cache_name, 0))
 
 
@@ -89,7 +89,7 @@ def windows_memory() -> int | None:
     return int(status.free) if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)) else None
 
 
-def read(path: Path) -> str:
+def read_system_file(path: Path) -> str:
     """A text file of the system; empty where it has none."""
     try:
         return path.read_text()

@@ -29,7 +29,7 @@ class PartialDataset(Dataset[Sample]):
             derived all the same.
         derive: names of the tasks whose labels are derived; by default all that follow from another one.
         cache: keep decoded samples in memory, packed without loss. Every worker process of a loader has its own copy,
-            unless `preload` filled it before they were forked.
+            unless `read_ahead` filled it before they were forked.
         room: the memory that the cache may take, perhaps shared with others; by default there is no bound. Images for
             which it has no room are read each time.
 
@@ -74,7 +74,7 @@ class PartialDataset(Dataset[Sample]):
             if wanted:
                 sample.targets[name], sample.valid[name] = self.dataset.derive(row, name)
         if self._cache is not None:
-            self._cache.keep(row, sample)
+            self._cache.add(row, sample)
         return sample
 
     @property
@@ -127,12 +127,8 @@ class PartialDataset(Dataset[Sample]):
         count = min(count, len(self))
         return self.subset([place * len(self) // count for place in range(count)])
 
-    def preload(self) -> int:
-        """Read images now, so that a broken file shows before training, until the cache is full; the cache's bytes."""
-        return sum(0 for _ in self.read_ahead()) + self.cached_bytes
-
     def read_ahead(self) -> Iterator[None]:
-        """`preload`, an image a step."""
+        """Read images now, one a step, until the cache is full: a broken file shows before training."""
         for index, row in enumerate(self._rows):
             if self._cache is not None and self._cache.room.full:
                 return

@@ -19,13 +19,12 @@ class EpochSampler(Sampler[int]):
 
     Args:
         count: how many images there are.
-        shuffle: a new order each epoch.
+        shuffle: a new order each epoch, in which images are repeated so that all processes get equally many
+            (training); without, every image goes to exactly one process and shares may differ by one (evaluation).
         seed: of the order.
         rank: which of the processes this one is.
         world_size: how many processes share the images.
         drop_last_to: cut the share of each process to a multiple of this (the batch size).
-        pad: repeat images so that all processes get equally many (by default when shuffling: training); without, every
-            image goes to exactly one process and shares may differ by one (evaluation).
         shares: what part of an epoch comes from which source (with `shuffle`); by default every image is drawn once.
 
     Raises:
@@ -41,7 +40,6 @@ class EpochSampler(Sampler[int]):
         rank: int = 0,
         world_size: int = 1,
         drop_last_to: int | None = None,
-        pad: bool | None = None,
         shares: Shares | None = None,
     ) -> None:
         if not 0 <= rank < world_size:
@@ -49,9 +47,7 @@ class EpochSampler(Sampler[int]):
         self.count, self.shuffle, self.seed = count, shuffle, seed
         self.rank, self.world_size, self.shares = rank, world_size, shares
         self.epoch = 0
-        self._length = (
-            -(-count // world_size) if (shuffle if pad is None else pad) else len(range(rank, count, world_size))
-        )
+        self._length = -(-count // world_size) if shuffle else len(range(rank, count, world_size))
         if drop_last_to is not None:
             if self._length < drop_last_to:
                 raise UserError(

@@ -12,9 +12,9 @@ from statistics import fmean, stdev
 from mtpsl.errors import UserError
 from mtpsl.evaluation.gains import FULL, SINGLE_TASK, SUPERVISED, Gains, is_supervised
 from mtpsl.evaluation.naming import told_apart
-from mtpsl.evaluation.run_scores import RunScores, Setting, load_run, load_runs
+from mtpsl.evaluation.run_scores import RunScores, Setting, load_runs, read_run_scores
 
-__all__ = ["Block", "Column", "Comparison", "Row", "Summary", "compare", "load_run"]
+__all__ = ["Block", "Column", "Comparison", "Row", "Summary", "compare", "read_run_scores"]
 
 
 @dataclass(frozen=True)

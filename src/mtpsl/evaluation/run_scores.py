@@ -66,7 +66,7 @@ class RunScores:
         return {task: self.scores[task][name] for task, name in self.primary.items()}
 
 
-def load_run(path: Path) -> RunScores:
+def read_run_scores(path: Path) -> RunScores:
     """Read the scores of one run folder.
 
     Raises:
@@ -118,20 +118,20 @@ def load_runs(paths: Sequence[Path]) -> tuple[list[RunScores], list[str]]:
     Returns the runs, and a note on each run that is not finished; a run that is named itself must be.
 
     Raises:
-        UserError: as `load_run`; or a folder holds no run.
+        UserError: as `read_run_scores`; or a folder holds no run.
     """
     runs: dict[Path, RunScores] = {}
     notes: dict[Path, str] = {}
     for path in paths:
         if is_run(path) or not path.is_dir():
-            runs[path.resolve()] = load_run(path)
+            runs[path.resolve()] = read_run_scores(path)
             continue
         found = list(_run_folders(path))
         if not found:
             raise UserError(f"{path} should be the folder of a run or hold some, but no {CONFIG} is in it or below")
         for folder in found:
             try:
-                runs.setdefault(folder.resolve(), load_run(folder))
+                runs.setdefault(folder.resolve(), read_run_scores(folder))
             except UnfinishedRunError as error:
                 notes[folder.resolve()] = f"left out: {error}"
     return list(runs.values()), list(notes.values())

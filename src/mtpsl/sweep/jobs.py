@@ -16,7 +16,7 @@ import yaml
 
 from mtpsl.errors import UserError
 from mtpsl.files import write_text
-from mtpsl.training.config import read_yaml
+from mtpsl.training.config import read_options
 from mtpsl.training.continued import written
 from mtpsl.training.option_groups import by_name
 from mtpsl.training.run_folder import RunFolder
@@ -89,7 +89,7 @@ def train_command(job: Job) -> list[str]:
     """`mtpsl train`, from its options or from where the run stopped (where its data lies now, and so on)."""
     command = [sys.executable, "-m", "mtpsl", "train"]
     if job.state() == "resume":
-        before, now = by_name(read_yaml(job.folder / "config.yaml")), by_name(job.config)
+        before, now = by_name(read_options(job.folder / "config.yaml")), by_name(job.config)
         changed = [f"--{name}={written(now[name])}" for name in HARMLESS & {*now} if before.get(name) != now[name]]
         return [*command, "--resume", str(job.folder), "--quiet", *sorted(changed)]
     return [*command, str(job.options), "--out", str(job.folder), "--quiet"]

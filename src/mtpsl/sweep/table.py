@@ -10,7 +10,7 @@ from typing import Any
 from mtpsl.errors import UserError
 from mtpsl.objectives import OBJECTIVES
 from mtpsl.shipped_files import find
-from mtpsl.training.config import CHOICES, read_yaml
+from mtpsl.training.config import CHOICES, read_options
 
 KEYS = ("title", "source", "benchmark", "recipe", "options", "regimes", "methods", "seeds")
 GROUPS = ("training",)
@@ -60,11 +60,11 @@ def read_table(name: str) -> Table:
         UserError: a key or value is unknown, or something is missing.
     """
     path = find("tables", name)
-    content = read_yaml(path)
+    content = read_options(path)
     _check_keys(content, KEYS, str(path))
     options = nested(_mapping(content.get("options"), f"{path}: options"), f"{path}: options")
     if recipe := content.get("recipe"):
-        options = merged(read_yaml(find("recipes", str(recipe))), options)
+        options = merged(read_options(find("recipes", str(recipe))), options)
     _check_keys(options, ("data", "tasks", *GROUPS, *CHOICES), f"{path}: options")
     sources = content.get("source", [])
     seeds = content.get("seeds", [0])

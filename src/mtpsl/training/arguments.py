@@ -30,10 +30,10 @@ def argument_value(arguments: Sequence[str], option: str) -> str | None:
     return value
 
 
-def taken(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+def without_code(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Arguments without those that name code, and what the last of them name by group, with absolute paths.
 
-    >>> taken(["--data.root", "x", "--network.name=/a.py:Net"])
+    >>> without_code(["--data.root", "x", "--network.name=/a.py:Net"])
     (['--data.root', 'x'], {'network': '/a.py:Net'})
     """
     left, found, words = [], {}, list(arguments)

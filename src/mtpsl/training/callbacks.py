@@ -46,7 +46,8 @@ class History(Callback):
         epoch = trainer.current_epoch + 1
         row = {"epoch": float(epoch), "lr": self._lr}
         row["seconds"] = time.perf_counter() - self._start
-        row |= {name: float(value) for name, value in sorted(trainer.callback_metrics.items()) if keep(name, pl_module)}
+        metrics = sorted(trainer.callback_metrics.items())
+        row |= {name: float(value) for name, value in metrics if is_of_this_epoch(name, pl_module)}
         if not math.isfinite(row["loss"]):
             before = f"; {self.folder.checkpoint} holds the epoch before" if self.folder.checkpoint.exists() else ""
             raise UserError(
@@ -137,7 +138,7 @@ def primary_scores(tasks: Sequence[Task], scores: Scores) -> str:
     return " · ".join(words)
 
 
-def keep(name: str, module: TrainingModule) -> bool:
+def is_of_this_epoch(name: str, module: TrainingModule) -> bool:
     """Scores only in the row of the epoch that was validated (Lightning keeps showing the old ones)."""
     return module.scores is not None or not name.startswith("val/")
 

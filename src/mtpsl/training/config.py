@@ -17,7 +17,7 @@ from mtpsl.networks import ALIASES, NETWORKS
 from mtpsl.objectives import OBJECTIVES
 from mtpsl.option_errors import parsing_message, unknown_message, unknown_option
 from mtpsl.plugins import CODE, CodeRecord, is_object, named_code, names_code, title
-from mtpsl.training.arguments import argument_value, expand, taken
+from mtpsl.training.arguments import argument_value, expand, without_code
 from mtpsl.training.option_groups import dotted_names, merge_options, plain_options, select_options
 from mtpsl.training.option_help import short_help
 from mtpsl.training.own_code import KINDS, given_class, own_data
@@ -122,7 +122,7 @@ def parse_config(
     Raises:
         UserError: an option or name is unknown or has a value of another type; or as `mtpsl.plugins.load_class`.
     """
-    arguments, own = taken([expand(argument) for argument in arguments])
+    arguments, own = without_code([expand(argument) for argument in arguments])
     base = {key: dict(value) if isinstance(value, Mapping) else value for key, value in stored.items()}
     record = CodeRecord(where, base.pop(CODE, None) or {}, copies)
     mine = CodeRecord("the command line")
@@ -260,10 +260,10 @@ def of_another_choice(option: str, chosen: Mapping[str, str]) -> str | None:
 
 def read_config(path: Path) -> RunConfig:
     """The configuration in a run folder."""
-    return parse_config([], read_yaml(path), where=str(path), copies=path.parent / CODE)
+    return parse_config([], read_options(path), where=str(path), copies=path.parent / CODE)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_options(path: Path) -> dict[str, Any]:
     """A mapping from a YAML file, read without constructing any object."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

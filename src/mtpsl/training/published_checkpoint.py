@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from torch import Tensor
 from mtpsl.data.published.cityscapes_classes import cityscapes_classes
 from mtpsl.data.published.nyu_classes import FORTY, THIRTEEN
 from mtpsl.errors import UserError
+from mtpsl.files import new_folder
 from mtpsl.networks import SegNet
 from mtpsl.objectives import CrossTaskConsistency
 from mtpsl.tasks import Depth, Normals, Segmentation, Task
@@ -93,13 +92,15 @@ def read_published(path: Path) -> PublishedCheckpoint:
     if isinstance(content, dict) and "pytorch-lightning_version" in content:
         raise UserError(f"{path}: looks like a checkpoint of this package: use its run folder as it is")
     if not isinstance(content, dict) or not is_state(content.get("state_dict")):
-        raise UserError(f"{path}: {looks(content)}, but {NEEDED} is needed, which has weights in `state_dict`")
+        raise UserError(
+            f"{path}: {describe_content(content)}, but {NEEDED} is needed, which has weights in `state_dict`"
+        )
     network, mapping = content["state_dict"], content.get("mapfns")
     if mapping is not None and not is_state(mapping):
         raise UserError(f"{path}: `mapfns` should hold tensors by name, not {type(mapping).__name__}")
     head = network.get("pred_task1.1.weight")
     if head is None or head.ndim != 4:
-        raise UserError(f"{path}: `state_dict` {looks(network)}; needed is {NEEDED}")
+        raise UserError(f"{path}: `state_dict` {describe_content(network)}; needed is {NEEDED}")
     epoch = content.get("epoch")
     return PublishedCheckpoint(
         path, network, mapping, epoch if type(epoch) is int else None, count_tasks(network, mapping), len(head)
@@ -135,16 +136,11 @@ def import_published(published: PublishedCheckpoint, config: RunConfig, out: Pat
     state |= matched(theirs, objective.state_dict(), names, "objective.", wrong)
     epochs = max(decided(config.training.epochs) if published.epoch is None else published.epoch, 1)
     config = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=epochs))
-    unfinished = RunFolder(out.parent / f".{out.name}-{os.getpid()}")
-    try:
-        unfinished.create(config, tasks)
-        unfinished.checkpoint.parent.mkdir()
-        torch.save({"epoch": epochs - 1, "state_dict": state}, unfinished.checkpoint)
-        if out.exists():
-            out.rmdir()
-        os.replace(unfinished.path, out)
-    finally:
-        shutil.rmtree(unfinished.path, ignore_errors=True)
+    with new_folder(out) as partial:
+        folder = RunFolder(partial)
+        folder.create(config, tasks)
+        folder.checkpoint.parent.mkdir()
+        torch.save({"epoch": epochs - 1, "state_dict": state}, folder.checkpoint)
     return RunFolder(out)
 
 
@@ -183,7 +179,7 @@ def is_state(value: Any) -> bool:
     )
 
 
-def looks(content: Any) -> str:
+def describe_content(content: Any) -> str:
     """What a file holds, for an error."""
     if not isinstance(content, dict):
         return f"holds a {type(content).__name__}"

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
+from mtpsl.phrases import first_few
+
 UNUSED = ("logsigma", "logsigma_dist", "con_tasks.", "pred_task3.")
 """Beginnings of keys that the authors' networks hold without using them (the third head: for Cityscapes)."""
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -83,17 +85,12 @@ def difference(theirs: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...
     """
     missing = [key for key in wanted if key not in theirs and not key.endswith("num_batches_tracked")]
     foreign = [key for key in theirs if key not in wanted and not key.startswith(UNUSED)]
+    others = first_few([*map(repr, foreign)])
     if missing:
-        return f"it has no {some(missing)}" + (f", but {some(foreign)}" if foreign else "")
+        return f"it has no {first_few([*map(repr, missing)])}" + (f", but {others}" if foreign else "")
     if foreign:
-        return f"it has {some(foreign)}, which that network does not have"
+        return f"it has {others}, which that network does not have"
     for key, shape in wanted.items():
         if key in theirs and tuple(theirs[key].shape) != shape:
             return f"{key} should have shape {shape}, not {tuple(theirs[key].shape)}"
     return ""
-
-
-def some(names: list[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(map(repr, names[:3])) + more

@@ -20,7 +20,7 @@ from mtpsl.phrases import resuming
 from mtpsl.plugins import CODE, CodeRecord, copy_code, names_code, title
 from mtpsl.structures import Score
 from mtpsl.tasks import Task, describe_task, make_task
-from mtpsl.training.config import RunConfig, read_config, read_yaml
+from mtpsl.training.config import RunConfig, read_config, read_options
 from mtpsl.training.environment import environment
 from mtpsl.training.length import decided
 
@@ -154,7 +154,7 @@ class RunFolder:
         try:
             described = json.loads(self.tasks.read_text(encoding="utf-8"))
             own = any(names_code(one["type"]) for one in described)
-            hashes = read_yaml(self.config).get(CODE, {}) if own else {}
+            hashes = read_options(self.config).get(CODE, {}) if own else {}
             record = CodeRecord(str(self.tasks), hashes, self.path / CODE)
             return [make_task(description, record) for description in described]
         except UserError:

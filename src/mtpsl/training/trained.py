@@ -184,11 +184,11 @@ def load_weights(
         )
     try:
         if network is not None:
-            network.load_state_dict(part(checkpoint["state_dict"], "network."))
+            network.load_state_dict(entries_below(checkpoint["state_dict"], "network."))
         if objective is not None:
-            objective.load_state_dict(part(checkpoint["state_dict"], "objective."))
+            objective.load_state_dict(entries_below(checkpoint["state_dict"], "objective."))
         if weighting is not None:
-            weighting.load_state_dict(part(checkpoint["state_dict"], "weighting."))
+            weighting.load_state_dict(entries_below(checkpoint["state_dict"], "weighting."))
     except RuntimeError as error:
         detail = str(error).splitlines()[-1].strip()
         raise UserError(
@@ -196,6 +196,6 @@ def load_weights(
         ) from error
 
 
-def part(state: dict[str, Any], prefix: str) -> dict[str, Any]:
+def entries_below(state: dict[str, Any], prefix: str) -> dict[str, Any]:
     """The entries below a prefix, without it."""
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

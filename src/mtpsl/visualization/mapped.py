@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,19 +21,17 @@ def draw_mapped(
     image: Float[Tensor, "3 h w"],
     maps: Mapping[str, Maps],
     *,
-    reduce: Literal["norm", "mean"] = "norm",
     title: str = "",
 ) -> Image.Image:
     """Draw a row for every pair: image, mapped prediction, mapped label and their cosine distance (paper Fig. 3, 5, 6).
 
-    Prediction and label of a pair have one scale; the distances of all pairs have one scale, from 0. A place where
-    a map is zero in every channel has no direction, so its distance is 1.
+    Heat maps show the Euclidean norm over channels. Prediction and label of a pair have one scale; the distances of all
+    pairs have one scale, from 0. A place where a map is zero in every channel has no direction, so its distance is 1.
 
     Args:
         image: values from 0 to 1.
         maps: of each pair, named `source -> target`, the mapped prediction of the source and the mapped label of the
             target, both of one shape (c, h2, w2).
-        reduce: what a heat map shows of the channels: their Euclidean norm or their mean.
         title: a line above.
 
     Raises:
@@ -52,7 +49,7 @@ def draw_mapped(
     farthest = max(1e-6, *(float(x.max()) for x in distances.values()))
     rows = []
     for name, pair in maps.items():
-        prediction, label = (reduced(x, reduce) for x in pair)
+        prediction, label = (magnitudes(x) for x in pair)
         both = torch.stack([prediction, label])
         low, high = float(both.min()), float(both.max())
         source, _, target = (word.strip() for word in name.partition("->"))
@@ -89,10 +86,9 @@ def distance_map(prediction: Float[Tensor, "c h w"], label: Float[Tensor, "c h w
     return (1 - F.cosine_similarity(a, b, dim=0)).clamp(min=0)
 
 
-def reduced(features: Float[Tensor, "c h w"], reduce: Literal["norm", "mean"]) -> Float[Tensor, "h w"]:
-    """One number per pixel."""
-    features = finite(features)
-    return features.norm(dim=0) if reduce == "norm" else features.mean(0)
+def magnitudes(features: Float[Tensor, "c h w"]) -> Float[Tensor, "h w"]:
+    """The Euclidean norm over channels."""
+    return finite(features).norm(dim=0)
 
 
 def finite(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -12,13 +12,20 @@ from mtpsl.data.cache import Room, third_of_free_memory
 from mtpsl.data.partial import PartialDataset
 
 
+def read_all(partial: PartialDataset) -> int:
+    """Memory that the cache takes after reading ahead."""
+    for _ in partial.read_ahead():
+        pass
+    return partial.cached_bytes
+
+
 def test_what_does_not_fit_is_read_again_and_the_same():
     dataset = Memory()
-    size = PartialDataset(dataset, dataset.available).subset([0]).preload()
+    size = read_all(PartialDataset(dataset, dataset.available).subset([0]))
     room = Room(2 * size + size // 2)
     partial = PartialDataset(dataset, dataset.available, room=room)
     dataset.opened.clear()
-    assert partial.preload() == partial.cached_bytes == room.used == 2 * size
+    assert read_all(partial) == partial.cached_bytes == room.used == 2 * size
     assert partial.cached == 2
     read = len(dataset.opened)
     assert read == 3, "reading ahead goes on although the cache is full"
@@ -29,16 +36,16 @@ def test_what_does_not_fit_is_read_again_and_the_same():
 
 def test_caches_with_one_room_share_it():
     dataset = Memory()
-    size = PartialDataset(dataset, dataset.available).subset([0]).preload()
+    size = read_all(PartialDataset(dataset, dataset.available).subset([0]))
     room = Room(5 * size)
     first, second = (PartialDataset(dataset, dataset.available, room=room) for _ in range(2))
-    assert (first.preload(), second.preload()) == (4 * size, size)
+    assert (read_all(first), read_all(second)) == (4 * size, size)
     assert (first.cached, second.cached) == (4, 1)
 
 
 def test_a_room_without_a_bound_takes_all():
-    assert Room().take(2**60)
-    assert Room().take(2**60)
+    assert Room().reserve(2**60)
+    assert Room().reserve(2**60)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
@@ -87,7 +94,7 @@ def test_a_machine_without_control_groups_is_no_error(tmp_path: Path):
 
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
 def test_every_system_answers_or_says_that_it_does_not_know(platform: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(free_memory, "read", lambda path: "")
+    monkeypatch.setattr(free_memory, "read_system_file", lambda path: "")
     monkeypatch.setattr(free_memory.sys, "platform", platform)
     monkeypatch.setattr(free_memory, "windows_memory", lambda: None)
     free = free_memory.free_memory()

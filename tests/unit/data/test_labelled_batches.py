@@ -68,7 +68,7 @@ class Images(torch.utils.data.Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         self.read.append(index)
-        return sample(str(index), (4, 6), seed=index).keep(["depth"] if self.labelled[index] else [])
+        return sample(str(index), (4, 6), seed=index).with_labels_of(["depth"] if self.labelled[index] else [])
 
 
 def test_a_loader_reads_no_image_of_a_batch_that_is_passed_over() -> None:

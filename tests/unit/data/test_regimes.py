@@ -267,7 +267,7 @@ class Memory(LabelledDataset):
         for name in full.valid:
             full.valid[name][: index + 1] = False
         full.image.mul_(255).round_().div_(255)
-        return full.keep(tasks)
+        return full.with_labels_of(tasks)
 
 
 def equal(a: Sample, b: Sample) -> bool:
@@ -329,10 +329,11 @@ def test_preloading_reads_each_image_once():
     dataset = Memory()
     partial = PartialDataset(dataset, dataset.available)
     part = partial.subset([3, 1])
-    assert part.preload() == partial.cached_bytes > 0
-    partial.preload()
+    assert [*part.read_ahead()] == [None] * 2
+    assert part.cached_bytes == partial.cached_bytes > 0
+    assert len([*partial.read_ahead()]) == 4
     assert sorted(index for index, _ in dataset.opened) == [0, 1, 2, 3]
-    assert PartialDataset(dataset, dataset.available, cache=False).preload() == 0
+    assert PartialDataset(dataset, dataset.available, cache=False).cached_bytes == 0
 
 
 def test_a_subset_keeps_rows_together():

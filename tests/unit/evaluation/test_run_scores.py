@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mtpsl.errors import UserError
-from mtpsl.evaluation.run_scores import UnfinishedRunError, load_run, load_runs
+from mtpsl.evaluation.run_scores import UnfinishedRunError, load_runs, read_run_scores
 from mtpsl.structures import Score
 from run_folders import run_content, write_run
 
@@ -18,7 +18,7 @@ THREE = {"segmentation": 25.0, "depth": 0.5, "normals": 26.0}
 
 
 def test_a_run_is_read_as_written(tmp_path: Path):
-    run = load_run(write_run(tmp_path, "cross_task", THREE, seed=3))
+    run = read_run_scores(write_run(tmp_path, "cross_task", THREE, seed=3))
     assert (run.objective, run.regime, run.seed, run.commit) == ("cross_task", "one", 3, "c0ffee")
     assert run.tasks == ("segmentation", "depth", "normals")
     assert str(run.setting) == "rooms (val), segnet, 96 x 128, 20 epochs"
@@ -31,8 +31,8 @@ def test_a_label_is_the_name_in_tables_and_runs_without_one_have_their_objective
         write_run(tmp_path, "supervised", THREE),
         write_run(tmp_path, "supervised", THREE, seed=1, label="mgda"),
     )
-    assert (load_run(plain).method, load_run(named).method) == ("supervised", "mgda")
-    assert load_run(named).objective == "supervised"
+    assert (read_run_scores(plain).method, read_run_scores(named).method) == ("supervised", "mgda")
+    assert read_run_scores(named).objective == "supervised"
 
 
 @pytest.mark.parametrize("written", [None, math.nan, math.inf])
@@ -41,30 +41,30 @@ def test_a_score_that_is_no_number_is_nan(tmp_path: Path, written: float | None)
     content = run_content("supervised", THREE)
     content["scores"]["depth"]["abs_err"]["value"] = written
     (folder / "scores.json").write_text(json.dumps(content))
-    assert math.isnan(load_run(folder).scores["depth"]["abs_err"].value)
+    assert math.isnan(read_run_scores(folder).scores["depth"]["abs_err"].value)
 
 
 def test_what_is_not_a_run_says_so(tmp_path: Path):
     (tmp_path / "file").touch()
     for name, state in {"gone": "not there", "file": "not a folder", ".": "a folder without config.yaml"}.items():
         with pytest.raises(UserError, match=f"should be the folder of a run, but is {state}"):
-            load_run(tmp_path / name)
+            read_run_scores(tmp_path / name)
 
 
 def test_an_unfinished_run_says_what_to_do(tmp_path: Path):
     half = write_run(tmp_path, "supervised", THREE, complete=False, epochs=20)
     with pytest.raises(UnfinishedRunError, match=r"stopped at epoch 20 of 20: `mtpsl train --resume .*` goes on"):
-        load_run(half)
+        read_run_scores(half)
     (half / "scores.json").unlink()
     with pytest.raises(UnfinishedRunError, match=r"no scores.json yet: train it to the end .* or run `mtpsl evaluate "):
-        load_run(half)
+        read_run_scores(half)
 
 
 def test_scores_of_an_earlier_epoch_are_not_taken_for_the_last(tmp_path: Path):
     folder = write_run(tmp_path, "supervised", THREE)
     (folder / "scores.json").write_text(json.dumps(run_content("supervised", THREE) | {"epoch": 19}))
     with pytest.raises(UnfinishedRunError, match="stopped at epoch 19 of 20"):
-        load_run(folder)
+        read_run_scores(folder)
 
 
 def _set(*path: str, to: Any) -> Callable[[dict[str, Any]], None]:
@@ -103,7 +103,7 @@ def test_a_broken_file_is_named_with_what_is_wrong_in_one_line(tmp_path: Path, m
     BROKEN[message](content)
     (folder / "scores.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match=re.escape(message)) as caught:
-        load_run(folder)
+        read_run_scores(folder)
     assert str(folder / "scores.json") in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -113,7 +113,7 @@ def test_a_file_that_is_no_json_object_is_named(tmp_path: Path, text: str):
     folder = write_run(tmp_path, "supervised", THREE)
     (folder / "scores.json").write_text(text)
     with pytest.raises(UserError, match=r"scores\.json"):
-        load_run(folder)
+        read_run_scores(folder)
 
 
 def test_runs_are_found_at_any_depth_and_counted_once(tmp_path: Path):

@@ -8,7 +8,7 @@ import yaml
 
 from mtpsl.errors import UserError
 from mtpsl.shipped_files import shipped
-from mtpsl.sweep.check import check_runs
+from mtpsl.sweep.checks_before import check_runs
 from mtpsl.sweep.folders import make_jobs
 from mtpsl.sweep.plan import PlannedRun, plan_runs, select_runs
 from mtpsl.sweep.published import published_numbers

@@ -9,7 +9,7 @@ import pytest
 
 from mtpsl.cli import main
 from mtpsl.errors import UserError
-from mtpsl.training.config import overlaid, parse_config, read_yaml
+from mtpsl.training.config import overlaid, parse_config, read_options
 
 UNKNOWN: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "two letters exchanged": (["--objective.wieght", "2"], {}, "did you mean --objective.term.weight?"),
@@ -101,7 +101,7 @@ def test_a_second_file_chooses_by_name_over_the_first(tmp_path: Path, capsys: py
         assert "not of mtan" in capsys.readouterr().err
         assert main(["train", *words, "--objective.views", "2"]) == 2
         assert "not of supervised" in capsys.readouterr().err
-    config = parse_config([], overlaid(*(read_yaml(tmp_path / f"{name}.yaml") for name in ("one", "two"))))
+    config = parse_config([], overlaid(*(read_options(tmp_path / f"{name}.yaml") for name in ("one", "two"))))
     assert (config.network, config.network_options["width"]) == ("mtan", 0.5)
     assert (config.objective, config.label, config.training.epochs) == ("supervised", "mine", 7)
 

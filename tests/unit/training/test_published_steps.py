@@ -22,7 +22,7 @@ from mtpsl.sweep.plan import plan_runs
 from mtpsl.sweep.table import read_table
 from mtpsl.tasks import Depth, Edges, HumanParts, Normals, Saliency, Segmentation, Task
 from mtpsl.training import run_data
-from mtpsl.training.config import RunConfig, parse_config, read_yaml
+from mtpsl.training.config import RunConfig, parse_config, read_options
 from mtpsl.training.loaders import Loaders
 from mtpsl.training.settings import DataSettings
 
@@ -100,7 +100,7 @@ def check(config: RunConfig, epochs: int) -> float:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipes_take_the_published_number_of_steps(path: Path) -> None:
     steps = {"nyuv2": 79_400, "cityscapes": 74_400, "pascal": 83_300}[path.stem.split("_")[0]]
-    assert check(parse_config([], read_yaml(path)), 1) == steps
+    assert check(parse_config([], read_options(path)), 1) == steps
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
@@ -134,7 +134,7 @@ SINGLE = {
 def test_single_task_runs_take_the_published_steps_with_the_published_labels(
     recipe: str, labels: str, low: int, high: int
 ) -> None:
-    stored = read_yaml(next(path for path in RECIPES if path.stem == recipe))
+    stored = read_options(next(path for path in RECIPES if path.stem == recipe))
     given = ["--objective", "stl", "--data.regime", "file", "--data.labels", str(SPLITS / labels)]
     for task in SETS[stored["data"]["name"]][1]:
         options = [*given, "--tasks", f"[{task.name}]", "--training.drop_last", "false"]

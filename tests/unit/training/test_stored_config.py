@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mtpsl.errors import UserError
-from mtpsl.training.config import parse_config, read_yaml
+from mtpsl.training.config import parse_config, read_options
 from mtpsl.training.data import open_split
 from mtpsl.training.run_folder import RunFolder
 from mtpsl.training.settings import DataSettings, TrainingSettings
@@ -22,7 +22,7 @@ def test_a_choice_may_be_its_name_alone() -> None:
 def test_a_file_that_is_no_yaml_is_named(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("a: [1")
     with pytest.raises(UserError, match=r"run\.yaml: not a readable YAML file \(while parsing"):
-        read_yaml(tmp_path / "run.yaml")
+        read_options(tmp_path / "run.yaml")
 
 
 @pytest.mark.parametrize("name", ["lr", "clip"])

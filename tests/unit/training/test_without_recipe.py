@@ -8,19 +8,19 @@ import pytest
 
 from mtpsl.cli import main
 from mtpsl.commands.recipes import find_recipe
-from mtpsl.training.config import RunConfig, parse_config, read_yaml
+from mtpsl.training.config import RunConfig, parse_config, read_options
 from mtpsl.training.without_recipe import without_recipe
 
 
 def configured(*words: str) -> tuple[RunConfig, str | None]:
-    stored, note = without_recipe(read_yaml(find_recipe("own_data")), words)
+    stored, note = without_recipe(read_options(find_recipe("own_data")), words)
     return parse_config(words, stored), note
 
 
 def test_without_options_it_is_the_recipe_for_own_data() -> None:
     config, note = configured("--data.root", "DATA")
     assert note is None
-    assert config == parse_config(["--data.root", "DATA"], read_yaml(find_recipe("own_data")))
+    assert config == parse_config(["--data.root", "DATA"], read_options(find_recipe("own_data")))
     assert (config.network, config.objective) == ("encoder_decoder", "supervised")
     assert config.network_options["weights"] == "package"
     assert (config.training.epochs, config.training.batch_size) == ("auto", "auto")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mtpsl.visualization import draw_mapped
-from mtpsl.visualization.mapped import distance_map, overlay, reduced
+from mtpsl.visualization.mapped import distance_map, magnitudes, overlay
 
 
 def test_distances_are_cosine_distances_over_channels():
@@ -16,10 +16,9 @@ def test_distances_are_cosine_distances_over_channels():
     assert torch.allclose(distance_map(a, b), torch.tensor([[0.0, 1.0, 2.0, 1.0]]), atol=1e-6)
 
 
-def test_channels_are_reduced_to_one():
+def test_a_heat_map_shows_the_norm_over_channels():
     features = torch.tensor([3.0, -4.0]).view(2, 1, 1)
-    assert reduced(features, "norm").item() == pytest.approx(5)
-    assert reduced(features, "mean").item() == pytest.approx(-0.5)
+    assert magnitudes(features).item() == pytest.approx(5)
 
 
 def test_a_hot_corner_of_the_map_is_the_same_corner_of_the_image():
@@ -35,7 +34,7 @@ def test_every_pair_is_a_row():
     image = torch.rand(3, 32, 64)
     maps = {"depth->normals": (torch.rand(8, 1, 2), torch.rand(8, 1, 2))}
     one = draw_mapped(image, maps)
-    two = draw_mapped(image, maps | {"a->b": (torch.rand(8, 1, 2), torch.rand(8, 1, 2))}, reduce="mean", title="key")
+    two = draw_mapped(image, maps | {"a->b": (torch.rand(8, 1, 2), torch.rand(8, 1, 2))}, title="key")
     assert two.width == one.width
     assert two.height > 1.8 * one.height
 

@@ -100,7 +100,7 @@ def test_save_sheets_draws_the_first_samples_and_no_more(tmp_path: Path):
 
 def test_keys_become_safe_file_names(tmp_path: Path):
     keys = ["val/000_1", "../../outside", "/absolute", "a b", "a_b", "...", "x" * 400, "ä"]
-    samples = [sample(key, seed=i).keep(["depth"]) for i, key in enumerate(keys)]
+    samples = [sample(key, seed=i).with_labels_of(["depth"]) for i, key in enumerate(keys)]
     specs = {task.name: task.target_spec for task in tasks()}
     files = save_sheets(Fixed(), tasks(), [Batch.collate(samples, specs)], tmp_path / "out" / "in", limit=8)
     assert len(set(files)) == len(keys)

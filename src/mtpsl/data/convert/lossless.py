@@ -48,7 +48,7 @@ def describe(name: str, label_format: LabelFormat) -> dict[str, Any]:
     return entry
 
 
-def stored(label_format: LabelFormat, target: Tensor, valid: Bool[Tensor, "h w"]) -> np.ndarray:
+def label_array(label_format: LabelFormat, target: Tensor, valid: Bool[Tensor, "h w"]) -> np.ndarray:
     """The array of a label's file; `label_format` is the one that reads it."""
     x, known = target.numpy(), valid.numpy()
     if label_format.kind == "normals":

@@ -17,7 +17,7 @@ from jaxtyping import Bool
 from PIL import Image
 from torch import Tensor
 
-from mtpsl.data.convert.lossless import describe, require_equal, stored, suffix
+from mtpsl.data.convert.lossless import describe, label_array, require_equal, suffix
 from mtpsl.data.formats.base import LabelFormat
 from mtpsl.data.layouts.description import parse_description
 from mtpsl.data.layouts.packed import DESCRIPTION, VERSION
@@ -164,7 +164,7 @@ class FolderWriter(Writer):
         for task, (target, valid) in item.labels.items():
             reader = self.formats[task]
             path = self.split / task / f"{stem}{suffix(reader)}"
-            array = stored(reader, target, valid)
+            array = label_array(reader, target, valid)
             require_equal(reader, array, path, target, valid)
             save(path, array)
         save(self.split / "image" / f"{stem}.png", picture(item))

@@ -34,7 +34,7 @@ def guess_classes(labels: Labels, root: Path) -> Entry:
     numbers, counts = _together([array.ravel() for array in arrays])
     if numbers.dtype.kind == "f" and (numbers != np.round(numbers)).any():
         raise UserError(f"{labels.folder}: masks should hold whole numbers, not {numbers[numbers % 1 != 0][0]:g}")
-    _few(labels, len(numbers), counts, "numbers")
+    _require_classes(labels, len(numbers), counts, "numbers")
     return _by_number(labels, [int(number) for number in numbers], root)
 
 
@@ -71,7 +71,7 @@ def _by_number(labels: Labels, numbers: list[int], root: Path) -> Entry:
 
 def _by_color(labels: Labels, arrays: list[np.ndarray], root: Path) -> Entry:
     codes, counts = _together([color_codes(array).ravel() for array in arrays])
-    _few(labels, len(codes), counts, "colors")
+    _require_classes(labels, len(codes), counts, "colors")
     found = [[int(code) >> 32, int(code) // 2**16 % 2**16, int(code) % 2**16] for code in codes]
     entry = Entry(f"{labels.amount} hold {len(found)} colors")
     known = _colors(root)
@@ -99,7 +99,7 @@ def _together(arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return values, np.bincount(place, np.concatenate([part[1] for part in parts]))
 
 
-def _few(labels: Labels, different: int, counts: np.ndarray, what: str) -> None:
+def _require_classes(labels: Labels, different: int, counts: np.ndarray, what: str) -> None:
     """Refuse masks that are not made of classes."""
     if different > MOST:
         main = np.sort(counts)[::-1].cumsum() / counts.sum()

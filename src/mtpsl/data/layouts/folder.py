@@ -5,11 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-import torch
-from jaxtyping import Bool
-from torch import Tensor
-
 from mtpsl.data.base import PictureDataset
 from mtpsl.data.layouts.description import Description, read_description
 from mtpsl.data.layouts.folder_files import SplitFiles, list_split
@@ -60,10 +55,7 @@ class FolderDataset(PictureDataset):
         self.files = _list_files(self.root, split, described, [*self.tasks])
         if self.files.problems and strict:
             raise UserError(self.files.problems[0])
-        self.keys = sorted(self.files.images)
-        self.available: Bool[Tensor, "n k"] = torch.tensor(
-            [[key in self.files.labels[name] for name in self.tasks] for key in self.keys], dtype=torch.bool
-        ).reshape(-1, len(self.tasks))
+        self.hold_files(dict(sorted(self.files.images.items())), self.files.labels)
         labelled = dict(zip(self.tasks, self.available.T.tolist(), strict=True))
         self.relate(open_relations(described.relations, self.root, split, self.keys, labelled), described.follows)
 
@@ -77,15 +69,6 @@ class FolderDataset(PictureDataset):
         if described.split is None:
             return described.folders.splits(root)
         return described.split.splits if described.folders.place(root, "", "image").folder.is_dir() else []
-
-    def image_path(self, index: int) -> Path:
-        """The picture's file."""
-        return self.files.images[self.keys[index]]
-
-    def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
-        """The numbers of a label file."""
-        path = self.files.labels[task][self.keys[index]]
-        return self.formats[task].load(path), path
 
 
 def find_splits(root: Path, description: str | Path | None = None) -> list[str]:
@@ -118,7 +101,7 @@ def _list_files(root: Path, split: str, described: Description, tasks: Sequence[
         places,
         beside=beside if inside else None,
         known={part[depth] for part in parts} if inside else (),
-        keep=(lambda key: by_hash.of(key) == split) if by_hash else (lambda key: True),
+        wanted=(lambda key: by_hash.of(key) == split) if by_hash else (lambda key: True),
     )
 
 

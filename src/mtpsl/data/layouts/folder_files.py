@@ -11,7 +11,7 @@ from pathlib import Path
 from mtpsl.data.formats.files import ARRAY_SUFFIXES
 from mtpsl.data.layouts.places import Place
 from mtpsl.files import files_below, leads_nowhere
-from mtpsl.phrases import counted
+from mtpsl.phrases import counted, first_few
 from mtpsl.pictures import FOREIGN_SUFFIXES, SUFFIXES
 
 #: suffixes that someone might take for supported; other files (notes, thumbnails' caches) are passed over
@@ -33,7 +33,7 @@ def list_split(
     *,
     beside: Path | None = None,
     known: Collection[str] = (),
-    keep: Callable[[str], bool] = lambda key: True,
+    wanted: Callable[[str], bool] = lambda key: True,
 ) -> SplitFiles:
     """Find the images and labels of a split without opening them.
 
@@ -41,20 +41,20 @@ def list_split(
         places: where those of `image` and of each task to read lie.
         beside: the folder around them, of which others are noted.
         known: names of folders there that belong to the data set.
-        keep: which names are in this split.
+        wanted: which names are in this split.
     """
     found = SplitFiles({}, {})
     image = places["image"]
-    found.images.update(_by_key(image, places, SUFFIXES, found, keep))
+    found.images.update(_by_key(image, places, SUFFIXES, found, wanted))
     if not found.images:
         found.problems.append(f"{image.folder}: there is no image in it: put {', '.join(SUFFIXES)} files there")
     for name, place in places.items():
         if name == "image":
             continue
-        labels = found.labels[name] = _by_key(place, places, ARRAY_SUFFIXES, found, keep)
+        labels = found.labels[name] = _by_key(place, places, ARRAY_SUFFIXES, found, wanted)
         orphans = sorted(labels.keys() - found.images.keys())
         if orphans and found.images:
-            names = _some([labels[key].relative_to(place.folder).as_posix() for key in orphans])
+            names = first_few([labels[key].relative_to(place.folder).as_posix() for key in orphans])
             found.problems.append(
                 f"{place.folder}: no image belongs to {names}: "
                 f"a label should have the name of its image in {image.folder}"
@@ -65,7 +65,7 @@ def list_split(
         if path.is_dir() and not path.name.startswith(".") and path.name not in known
     ]
     if others:
-        found.notes.append(f"{beside}: passed over, since the description has no such task: {_some(others)}")
+        found.notes.append(f"{beside}: passed over, since the description has no such task: {first_few(others)}")
     return found
 
 
@@ -85,7 +85,7 @@ def _by_key(
     places: Mapping[str, Place],
     suffixes: Sequence[str],
     split: SplitFiles,
-    keep: Callable[[str], bool],
+    wanted: Callable[[str], bool],
 ) -> dict[str, Path]:
     """The files of a kind; what is wrong with others goes to the split's problems and notes."""
     folder = place.folder
@@ -107,24 +107,22 @@ def _by_key(
             lost.append(f"{inner} ({os.readlink(path)})")
         elif part is not None and suffix in suffixes and path.is_file():
             key = unicodedata.normalize("NFC", inner.with_name(part).as_posix())
-            if not keep(key):
+            if not wanted(key):
                 continue
             other = found.setdefault(key, path)
             twice += [inner.as_posix()] if other != path else []
         else:
             (foreign if part is not None and suffix in FOREIGN else others).append(inner.as_posix())
     if lost:
-        split.problems.append(f"{folder}: links to nothing: {_some(lost)}: mend or remove them ({len(lost)} in all)")
+        split.problems.append(
+            f"{folder}: links to nothing: {first_few(lost)}: mend or remove them ({len(lost)} in all)"
+        )
     if twice:
-        split.problems.append(f"{folder}: a second file of the same name: {_some(twice)}: keep one of each")
+        split.problems.append(f"{folder}: a second file of the same name: {first_few(twice)}: keep one of each")
     if foreign:
         split.problems.append(
-            f"{folder}: files should be {', '.join(suffixes)}, not {_some(foreign)}: convert or remove them"
+            f"{folder}: files should be {', '.join(suffixes)}, not {first_few(foreign)}: convert or remove them"
         )
     if others:
-        split.notes.append(f"{folder}: {counted(len(others), 'file')} passed over: {_some(others)}")
+        split.notes.append(f"{folder}: {counted(len(others), 'file')} passed over: {first_few(others)}")
     return found
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

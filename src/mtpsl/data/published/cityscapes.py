@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from mtpsl.data.formats import DepthFormat
 from mtpsl.data.formats.base import Given, Label, LabelFormat, plane, positive
 from mtpsl.data.formats.classes import ClassTableFormat
 from mtpsl.data.published.cityscapes_classes import cityscapes_classes
-from mtpsl.data.published.listing import need_split, need_task_folder, select_formats
+from mtpsl.data.published.listing import require_split, require_task_folder, select_formats
 from mtpsl.errors import UserError
 from mtpsl.files import sub_folders
 
@@ -108,18 +108,14 @@ class Cityscapes(PictureDataset):
         }
         super().__init__(select_formats(formats, tasks, self.name), size)
         layout = "images should lie in leftImg8bit/<split>/<city>"
-        need_split(self.root, split, self.find_splits(self.root), self.name, layout)
+        require_split(self.root, split, self.find_splits(self.root), self.name, layout)
         for task in self.tasks:
             folder = self.root / FOLDERS[task][0]
-            need_task_folder(folder, task, [*self.tasks], f"unpack {folder.name}_trainvaltest.zip there")
-        self.images = self._find("leftImg8bit", "_leftImg8bit.png")
-        if not self.images:
+            require_task_folder(folder, task, [*self.tasks], f"unpack {folder.name}_trainvaltest.zip there")
+        images = self._find("leftImg8bit", "_leftImg8bit.png")
+        if not images:
             raise UserError(f"{self.root / 'leftImg8bit' / split}: there is no <city>/*_leftImg8bit.png in it")
-        self.keys = sorted(self.images)
-        self.labels = {task: self._labels(task) for task in self.tasks}
-        self.available: Bool[Tensor, "n k"] = torch.tensor(
-            [[key in self.labels[task] for task in self.tasks] for key in self.keys], dtype=torch.bool
-        )
+        self.hold_files(dict(sorted(images.items())), {task: self._labels(task, images) for task in self.tasks})
         self.cameras = self._find("camera", "_camera.json") if "depth" in self.tasks else {}
         if self.cameras:
             for key in self.labels["depth"]:
@@ -132,15 +128,6 @@ class Cityscapes(PictureDataset):
         """The folders in `leftImg8bit`."""
         return sub_folders(root / "leftImg8bit")
 
-    def image_path(self, index: int) -> Path:
-        """The picture's file."""
-        return self.images[self.keys[index]]
-
-    def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
-        """The numbers of a label file."""
-        path = self.labels[task][self.keys[index]]
-        return self.formats[task].load(path), path
-
     def label(self, index: int, task: str, image_size: tuple[int, int] | None) -> tuple[Tensor, Bool[Tensor, "h w"]]:
         """As every data set's, with the image's own camera."""
         camera = self.cameras.get(self.keys[index]) if task == "depth" else None
@@ -151,9 +138,9 @@ class Cityscapes(PictureDataset):
         stored, path = self.stored(index, task)
         return replace(disparity, **read_camera(camera)).interpret(stored, path, image_size, self.size)
 
-    def _labels(self, task: str) -> dict[str, Path]:
+    def _labels(self, task: str, images: Mapping[str, Path]) -> dict[str, Path]:
         labels = self._find(*FOLDERS[task])
-        orphans = sorted(labels.keys() - self.images.keys())
+        orphans = sorted(labels.keys() - images.keys())
         if orphans:
             more = f" (nor to {len(orphans) - 1} more)" if len(orphans) > 1 else ""
             raise UserError(

@@ -9,7 +9,7 @@ from typing import ClassVar
 from mtpsl.data.formats import DepthFormat, SegmentationFormat
 from mtpsl.data.formats.base import LabelFormat
 from mtpsl.data.published.cityscapes_classes import cityscapes_classes
-from mtpsl.data.published.listing import need_split, select_formats
+from mtpsl.data.published.listing import require_split, select_formats
 from mtpsl.data.published.numbered import NumberedDataset
 from mtpsl.files import sub_folders
 
@@ -61,7 +61,7 @@ class CityscapesMTAN(NumberedDataset):
         }
         chosen = select_formats(formats, tasks, self.name)
         layout = "arrays should lie in <split>/image/0.npy, <split>/depth/0.npy, <split>/label_7/0.npy, ..."
-        need_split(self.root, split, self.find_splits(self.root), self.name, layout)
+        require_split(self.root, split, self.find_splits(self.root), self.name, layout)
         folder = self.root / split
         labels = folder / f"label_{classes}"
         if classes == 7 and not labels.is_dir() and (folder / "label").is_dir():

@@ -24,7 +24,7 @@ def select_formats(
     return {name: label_format for name, label_format in formats.items() if tasks is None or name in tasks}
 
 
-def need_split(root: Path, split: str, splits: Sequence[str], dataset: str, layout: str) -> None:
+def require_split(root: Path, split: str, splits: Sequence[str], dataset: str, layout: str) -> None:
     """Require that a folder of a layout has a split.
 
     Args:
@@ -45,7 +45,7 @@ def need_split(root: Path, split: str, splits: Sequence[str], dataset: str, layo
         raise UserError(f"{root}: there is no split {split!r}: there are {', '.join(splits)}")
 
 
-def need_task_folder(folder: Path, task: str, tasks: Sequence[str], unpack: str) -> None:
+def require_task_folder(folder: Path, task: str, tasks: Sequence[str], unpack: str) -> None:
     """Require the folder that holds a task's labels.
 
     Args:

@@ -29,7 +29,7 @@ class MatlabRows:
     """
 
     def __init__(self, path: Path, names: Sequence[str], source: str) -> None:
-        self.path = need_file(path, source)
+        self.path = require_file(path, source)
         self._opened: tuple[int, Any] | None = None
         with self._open() as file:
             for name in names:
@@ -80,7 +80,7 @@ def read_matlab(path: Path, names: Sequence[str], source: str) -> dict[str, np.n
     Raises:
         UserError: it is missing, no such file, or lacks a variable.
     """
-    need_file(path, source)
+    require_file(path, source)
     try:
         content = loadmat(path)
     except Exception as error:  # a broken file makes scipy raise a dozen kinds
@@ -105,7 +105,7 @@ def whole_numbers_of(values: np.ndarray, name: str, path: Path, low: int, high: 
     return [int(value) for value in flat]
 
 
-def need_file(path: Path, source: str) -> Path:
+def require_file(path: Path, source: str) -> Path:
     """Require a file.
 
     Raises:

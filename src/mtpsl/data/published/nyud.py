@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import torch
-from jaxtyping import Bool
-from torch import Tensor
 
 from mtpsl.data.base import PictureDataset
 from mtpsl.data.formats import DepthFormat, EdgesFormat
 from mtpsl.data.formats.base import Label, LabelFormat
 from mtpsl.data.formats.classes import ClassTableFormat
 from mtpsl.data.formats.geometry import ResampledNormalsFormat
-from mtpsl.data.published.listing import find_listed, need_split, need_task_folder, read_ids, select_formats
+from mtpsl.data.published.listing import find_listed, read_ids, require_split, require_task_folder, select_formats
 from mtpsl.data.published.nyu_classes import FORTY
 
 #: folder and suffixes of each task's labels
@@ -95,30 +92,20 @@ class NYUD(PictureDataset):
         }
         formats = select_formats(every, tasks, self.name)
         layout = "it should hold gt_sets/train.txt, images, segmentation, ..."
-        need_split(self.root, split, self.find_splits(self.root), self.name, layout)
+        require_split(self.root, split, self.find_splits(self.root), self.name, layout)
         if tasks is None:
             formats = {task: one for task, one in every.items() if (self.root / LABELS[task][0]).is_dir()} or every
         for task in formats:
-            need_task_folder(self.root / LABELS[task][0], task, [*formats], "unpack the archive again")
+            require_task_folder(self.root / LABELS[task][0], task, [*formats], "unpack the archive again")
         super().__init__(formats, size)
         listed = self.root / "gt_sets" / f"{split}.txt"
-        self.keys = read_ids(listed)
-        self.images = find_listed(self.root / "images", (".png", ".jpg", ".jpeg"), self.keys, listed)
-        self.labels = {
-            task: find_listed(self.root / LABELS[task][0], LABELS[task][1], self.keys, listed) for task in self.tasks
-        }
-        self.available: Bool[Tensor, "n k"] = torch.ones((len(self.keys), len(self.tasks)), dtype=torch.bool)
+        ids = read_ids(listed)
+        self.hold_files(
+            find_listed(self.root / "images", (".png", ".jpg", ".jpeg"), ids, listed),
+            {task: find_listed(self.root / LABELS[task][0], LABELS[task][1], ids, listed) for task in self.tasks},
+        )
 
     @classmethod
     def find_splits(cls, root: Path) -> list[str]:
         """The lists in `gt_sets`, if there is a folder `images`."""
         return sorted(path.stem for path in (root / "gt_sets").glob("[!.]*.txt")) if (root / "images").is_dir() else []
-
-    def image_path(self, index: int) -> Path:
-        """The picture's file."""
-        return self.images[self.keys[index]]
-
-    def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
-        """The numbers of a label file."""
-        path = self.labels[task][self.keys[index]]
-        return self.formats[task].load(path), path

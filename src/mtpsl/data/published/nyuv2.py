@@ -9,7 +9,7 @@ from typing import ClassVar
 from mtpsl.data.formats import DepthFormat, SegmentationFormat
 from mtpsl.data.formats.base import LabelFormat
 from mtpsl.data.formats.geometry import ResampledNormalsFormat
-from mtpsl.data.published.listing import need_split, need_task_folder, select_formats
+from mtpsl.data.published.listing import require_split, require_task_folder, select_formats
 from mtpsl.data.published.numbered import NumberedDataset
 from mtpsl.data.published.nyu_classes import THIRTEEN
 from mtpsl.files import sub_folders
@@ -59,11 +59,11 @@ class NYUv2(NumberedDataset):
         }
         formats = select_formats(every, tasks, self.name)
         layout = "arrays should lie in <split>/image/0.npy, <split>/label/0.npy, <split>/depth/0.npy, ..."
-        need_split(self.root, split, self.find_splits(self.root), self.name, layout)
+        require_split(self.root, split, self.find_splits(self.root), self.name, layout)
         if tasks is None:
             formats = {task: one for task, one in every.items() if (folder / FOLDERS[task]).is_dir()}
         for task in formats:
-            need_task_folder(folder / FOLDERS[task], task, [*formats], "unpack the archive again")
+            require_task_folder(folder / FOLDERS[task], task, [*formats], "unpack the archive again")
         super().__init__(
             formats, {"image": folder / "image", **{task: folder / FOLDERS[task] for task in formats}}, size
         )

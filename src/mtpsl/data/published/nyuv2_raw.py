@@ -19,7 +19,7 @@ from mtpsl.data.formats.base import LabelFormat
 from mtpsl.data.formats.classes import ClassTableFormat
 from mtpsl.data.formats.files import ARRAY_SUFFIXES
 from mtpsl.data.formats.geometry import ResampledNormalsFormat
-from mtpsl.data.published.listing import need_split, select_formats
+from mtpsl.data.published.listing import require_split, select_formats
 from mtpsl.data.published.matlab import MatlabRows, read_matlab, whole_numbers_of
 from mtpsl.data.published.nyu_classes import FORTY, THIRTEEN, nyu_class_index
 from mtpsl.data.relations.depth_normals import normals_from_depth
@@ -85,7 +85,7 @@ class NYUv2Raw(StoredDataset):
     ) -> None:
         self.root, self.split, self.name = Path(root), split, "nyuv2_raw"
         layout = f"it should hold {IMAGES} and splits.mat"
-        need_split(self.root, split, self.find_splits(self.root), self.name, layout)
+        require_split(self.root, split, self.find_splits(self.root), self.name, layout)
         nyu_class_index(1, classes)
         every: dict[str, LabelFormat] = {"depth": DepthFormat(), "normals": ResampledNormalsFormat()}
         if tasks is None or not {*tasks} <= {*every}:

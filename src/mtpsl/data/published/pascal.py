@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import torch
-from jaxtyping import Bool
-from torch import Tensor
 
 from mtpsl.data.base import PictureDataset
 from mtpsl.data.formats import EdgesFormat, HumanPartsFormat, SaliencyFormat, SegmentationFormat
 from mtpsl.data.formats.base import LabelFormat
 from mtpsl.data.formats.geometry import ResampledNormalsFormat
 from mtpsl.data.published.label_cache import DerivedLabels, Plane
-from mtpsl.data.published.listing import find_first, need_split, need_task_folder, read_ids, select_formats
+from mtpsl.data.published.listing import find_first, read_ids, require_split, require_task_folder, select_formats
 from mtpsl.data.published.pascal_classes import VOC_NAMES, voc_colors
 from mtpsl.data.published.pascal_labels import context_boundaries, context_edges, human_parts, normals_known
 from mtpsl.errors import UserError
@@ -101,23 +98,24 @@ class PascalContext(PictureDataset):
         }
         super().__init__(select_formats(every, tasks, self.name), size)
         layout = "give the folder that holds ImageSets/Context/train.txt and JPEGImages (PASCAL_MT)"
-        need_split(self.root, split, self.find_splits(self.root), self.name, layout)
+        require_split(self.root, split, self.find_splits(self.root), self.name, layout)
         for task in self.tasks:
             for folder in needed_folders(task):
-                need_task_folder(self.root / folder, task, [*self.tasks], "unpack the archive again")
+                require_task_folder(self.root / folder, task, [*self.tasks], "unpack the archive again")
         self.derived = DerivedLabels(Path(label_cache) if label_cache is not None else self.root / "mtpsl_cache")
-        self.list = self.root / "ImageSets" / "Context" / f"{split}.txt"
-        self.keys = read_ids(self.list)
-        self.images = self._listed(["JPEGImages"], ".jpg")
-        self.labels = {task: self._listed(*LABELS[task]) for task in self.tasks}
-        self.context = self._listed([CONTEXT], ".mat") if "normals" in self.tasks else {}
-        self.available: Bool[Tensor, "n k"] = torch.ones((len(self.keys), len(self.tasks)), dtype=torch.bool)
-        if "human_parts" in self.tasks:
-            exist = self.derived.existing(
-                "human_parts", self.labels["human_parts"], DERIVED["human_parts"], f"looking for persons in {split}"
-            )
-            column = [*self.tasks].index("human_parts")
-            self.available[:, column] = torch.tensor([exist[key] for key in self.keys], dtype=torch.bool)
+        listed = self.root / "ImageSets" / "Context" / f"{split}.txt"
+        ids = read_ids(listed)
+
+        def find(folders: Sequence[str], suffix: str) -> dict[str, Path]:
+            return find_first([self.root / folder for folder in folders], suffix, ids, listed)
+
+        images, labels = find(["JPEGImages"], ".jpg"), {task: find(*LABELS[task]) for task in self.tasks}
+        self.context = find([CONTEXT], ".mat") if "normals" in self.tasks else {}
+        if parts := labels.get("human_parts"):
+            title = f"looking for persons in {split}"
+            exist = self.derived.existing("human_parts", parts, DERIVED["human_parts"], title)
+            labels["human_parts"] = {key: path for key, path in parts.items() if exist[key]}
+        self.hold_files(images, labels)
 
     @classmethod
     def find_splits(cls, root: Path) -> list[str]:
@@ -125,10 +123,6 @@ class PascalContext(PictureDataset):
         if not (root / "JPEGImages").is_dir():
             return []
         return sorted(path.stem for path in (root / "ImageSets" / "Context").glob("[!.]*.txt"))
-
-    def image_path(self, index: int) -> Path:
-        """The picture's file."""
-        return self.images[self.keys[index]]
 
     def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
         """The numbers of a label file, or what was computed from it."""
@@ -149,9 +143,6 @@ class PascalContext(PictureDataset):
                 "unpack the archive again"
             )
         return np.where(known.reshape(known.shape + (1,) * (stored.ndim - 2)), stored, 0)
-
-    def _listed(self, folders: Sequence[str], suffix: str) -> dict[str, Path]:
-        return find_first([self.root / folder for folder in folders], suffix, self.keys, self.list)
 
 
 def needed_folders(task: str) -> list[str]:

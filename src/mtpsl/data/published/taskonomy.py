@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Bool
-from torch import Tensor
 
 from mtpsl.data.base import PictureDataset
 from mtpsl.data.formats import DepthFormat, NormalsFormat
 from mtpsl.data.formats.base import Label, LabelFormat
 from mtpsl.data.formats.classes import ClassTableFormat
-from mtpsl.data.published.listing import need_split, need_task_folder, select_formats
+from mtpsl.data.published.listing import require_split, require_task_folder, select_formats
 from mtpsl.errors import UserError
 from mtpsl.files import sub_folders
 
@@ -96,20 +93,19 @@ class Taskonomy(PictureDataset):
         }
         super().__init__(select_formats(formats, tasks, self.name), size)
         layout = "pictures should lie in rgb/taskonomy/<building>, and a train_val_test_<subset>.csv beside rgb"
-        need_split(self.root, split, self.find_splits(self.root), self.name, layout)
+        require_split(self.root, split, self.find_splits(self.root), self.name, layout)
         for task in self.tasks:
-            need_task_folder(self.root / FOLDERS[task], task, [*self.tasks], f"download {FOLDERS[task]}")
+            require_task_folder(self.root / FOLDERS[task], task, [*self.tasks], f"download {FOLDERS[task]}")
         buildings = self._buildings()
         images = self._find("rgb", buildings)
         if not images:
             raise UserError(f"{self.root / 'rgb'}: there is no point_<p>_view_<v>_domain_rgb.png of split {split!r}")
-        views = sorted(images)
-        labels = {task: self._find(FOLDERS[task], buildings) for task in self.tasks}
-        self.keys = [f"{building}_point_{point}_view_{view}" for building, point, view in views]
-        self.images = [images[view] for view in views]
-        self.labels = {task: [found.get(view) for view in views] for task, found in labels.items()}
-        self.available: Bool[Tensor, "n k"] = torch.tensor(
-            [[view in labels[task] for task in self.tasks] for view in views], dtype=torch.bool
+        self.hold_files(
+            {key_of(view): images[view] for view in sorted(images)},
+            {
+                task: {key_of(view): path for view, path in self._find(FOLDERS[task], buildings).items()}
+                for task in self.tasks
+            },
         )
 
     @classmethod
@@ -118,16 +114,6 @@ class Taskonomy(PictureDataset):
         lists = find_lists(root) if (root / "rgb").is_dir() else {}
         names = [(subset, part) for subset, path in lists.items() for part in listed_parts(path)]
         return [part if len(lists) == 1 else f"{subset}-{part}" for subset, part in names]
-
-    def image_path(self, index: int) -> Path:
-        """The picture's file."""
-        return self.images[index]
-
-    def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
-        """The numbers of a label file."""
-        path = self.labels[task][index]
-        assert path is not None
-        return self.formats[task].load(path), path
 
     def _buildings(self) -> list[str]:
         """The buildings of the split.
@@ -158,6 +144,12 @@ class Taskonomy(PictureDataset):
                 if match := FILE.fullmatch(name):
                     found[building, int(match[1]), int(match[2])] = folder / name
         return found
+
+
+def key_of(view: View) -> str:
+    """The name of a view's image."""
+    building, point, number = view
+    return f"{building}_point_{point}_view_{number}"
 
 
 def domain_folder(root: Path, domain: str) -> Path:

@@ -16,11 +16,12 @@ from rich.progress import track
 from torch import Tensor
 
 from mtpsl.data.base import LabelledDataset
-from mtpsl.data.scenes.files import COLORS, FORMATS, new_folder, stored
+from mtpsl.data.scenes.files import COLORS, FORMATS, png_array
 from mtpsl.data.scenes.furniture import CLASSES
 from mtpsl.data.scenes.render import render
 from mtpsl.data.scenes.room import random_scene
 from mtpsl.errors import UserError
+from mtpsl.files import new_folder
 from mtpsl.structures import Sample
 from mtpsl.tasks import Depth, Edges, Normals, Segmentation, Task
 
@@ -147,8 +148,8 @@ def write_scenes(
             for index in track(range(count), f"scenes: {split}", console=Console(stderr=True), disable=not progress):
                 sample = dataset[index]
                 picture = (sample.image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-                arrays = {"image": picture, **{name: stored(name, target) for name, target in sample.targets.items()}}
-                for name, array in arrays.items():
+                labels = {name: png_array(name, target) for name, target in sample.targets.items()}
+                for name, array in {"image": picture, **labels}.items():
                     Image.fromarray(array).save(folder / split / name / f"{sample.key}.png")
         description = {"name": "scenes", "tasks": {name: FORMATS[name] for name in tasks}}
         text = yaml.safe_dump(description, sort_keys=False, default_flow_style=None, width=120)

@@ -27,7 +27,7 @@ class PyramidDecoder(nn.Module):
         self, in_channels: Sequence[int], reductions: Sequence[int], *, channels: int | None, name: str
     ) -> None:
         super().__init__()
-        need_package(name)
+        require_package(name)
         halvings = [2**power for power in range(reductions[-1].bit_length())]
         if len(set(reductions)) < len(reductions) or not set(reductions) <= set(halvings):
             raise UserError(
@@ -67,7 +67,7 @@ class DPTDecoder(nn.Module):
 
     def __init__(self, in_channels: Sequence[int], reductions: Sequence[int], *, channels: int | None) -> None:
         super().__init__()
-        need_package("dpt")
+        require_package("dpt")
         if len(in_channels) != 4 or len(set(reductions)) > 1:
             raise UserError(
                 f"decoder 'dpt' needs a plain vision transformer with four maps of one size, not maps at 1/"
@@ -123,7 +123,7 @@ BUILDERS: dict[str, Callable[[list[int], int | None], tuple[nn.Module, int]]] = 
 }
 
 
-def need_package(name: str) -> None:
+def require_package(name: str) -> None:
     """Refuse a decoder whose package is not installed.
 
     Raises:

@@ -64,7 +64,7 @@ def test_an_interrupted_writer_leaves_nothing_and_a_killed_one_is_cleaned_up(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(scenes_module, "stored", interrupt)
+        patch.setattr(scenes_module, "png_array", interrupt)
         with pytest.raises(KeyboardInterrupt):
             write_scenes(tmp_path / "rooms", {"train": 2}, size=SIZE, progress=False)
     assert not [*tmp_path.iterdir()]
