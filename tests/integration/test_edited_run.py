@@ -16,7 +16,7 @@ from command import SMALL, write_dataset
 
 from mtpsl.cli import main
 from mtpsl.errors import UserError
-from mtpsl.training.config import RunConfig, parse_config, plain, read_config
+from mtpsl.training.config import RunConfig, as_plain, parse_config, read_config
 from mtpsl.training.continued import AT_ANY_TIME, FOR_LATER_EPOCHS, changed_options
 from mtpsl.training.option_groups import by_name
 from mtpsl.training.run_folder import RunFolder
@@ -150,7 +150,7 @@ def test_a_changed_option_reaches_the_training(run: Path, used: list[Any], optio
     assert by_name(loaders.config.to_dict())[option] == OTHER[option]
     group, _, name = option.rpartition(".")
     if group == "training":
-        assert plain(getattr(module.settings, name)) == OTHER[option]
+        assert as_plain(getattr(module.settings, name)) == OTHER[option]
     for_trainer = {
         "training.epochs": trainer.max_epochs,
         "training.clip": trainer.gradient_clip_val,

@@ -86,15 +86,15 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """As written to config.yaml."""
-        training = {name: plain(getattr(self.training, name)) for name in names(TrainingSettings)}
+        training = {name: as_plain(getattr(self.training, name)) for name in names(TrainingSettings)}
         return {
             "label": self.label,
             "tasks": self.tasks,
-            "data": {name: plain(getattr(self.data, name)) for name in names(DataSettings)}
-            | ({"options": plain(self.data.options)} if self.data.options else {}),
-            "network": {"name": self.network, **{k: plain(v) for k, v in self.network_options.items()}},
-            "objective": {"name": self.objective, **{k: plain(v) for k, v in self.objective_options.items()}},
-            "weighting": {"name": self.weighting, **{k: plain(v) for k, v in self.weighting_options.items()}},
+            "data": {name: as_plain(getattr(self.data, name)) for name in names(DataSettings)}
+            | ({"options": as_plain(self.data.options)} if self.data.options else {}),
+            "network": {"name": self.network, **{k: as_plain(v) for k, v in self.network_options.items()}},
+            "objective": {"name": self.objective, **{k: as_plain(v) for k, v in self.objective_options.items()}},
+            "weighting": {"name": self.weighting, **{k: as_plain(v) for k, v in self.weighting_options.items()}},
             "training": training,
             **({CODE: dict(self.code)} if self.code else {}),
         }
@@ -276,8 +276,8 @@ def read_options(path: Path) -> dict[str, Any]:
     return content
 
 
-def plain(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
     """A value as YAML writes it."""
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: as_plain(item) for key, item in value.items()}
     return list(value) if isinstance(value, list | tuple) else value

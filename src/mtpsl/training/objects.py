@@ -33,7 +33,7 @@ class Objects:
     datasets: tuple[LabelledDataset, LabelledDataset] | None = None
 
 
-def fitting(network: nn.Module, tasks: Sequence[Task], size: tuple[int, int]) -> nn.Module:
+def checked_network(network: nn.Module, tasks: Sequence[Task], size: tuple[int, int]) -> nn.Module:
     """The network in training mode, if it predicts the tasks for images of this size.
 
     Raises:

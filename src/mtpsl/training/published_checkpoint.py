@@ -126,14 +126,14 @@ def import_published(published: PublishedCheckpoint, config: RunConfig, out: Pat
     assert isinstance(network, SegNet)
     names = network_names(network.state_dict(), [task.name for task in tasks])
     wrong = f"{published.path}: `state_dict` is not the authors' SegNet"
-    state = matched(published.network, network.state_dict(), names, "network.", wrong)
+    state = match_tensors(published.network, network.state_dict(), names, "network.", wrong)
     names, theirs = {}, {}
     if published.mapping is not None:
         assert isinstance(objective, CrossTaskConsistency)
         names = {f"mapping.{key}": name for key, name in mapping_names(objective.mapping.state_dict()).items()}
         theirs = {key: x for key, x in published.mapping.items() if not key.endswith(STATISTICS)}
     wrong = f"{published.path}: `mapfns` is not the authors' mapping network for {len(tasks)} tasks"
-    state |= matched(theirs, objective.state_dict(), names, "objective.", wrong)
+    state |= match_tensors(theirs, objective.state_dict(), names, "objective.", wrong)
     epochs = max(decided(config.training.epochs) if published.epoch is None else published.epoch, 1)
     config = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=epochs))
     with new_folder(out) as partial:
@@ -144,7 +144,7 @@ def import_published(published: PublishedCheckpoint, config: RunConfig, out: Pat
     return RunFolder(out)
 
 
-def matched(
+def match_tensors(
     theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor], names: Mapping[str, str], prefix: str, wrong: str
 ) -> dict[str, Tensor]:
     """The authors' tensors as entries of a checkpoint of ours.

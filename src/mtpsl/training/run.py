@@ -30,7 +30,7 @@ from mtpsl.training.length import decisions, with_length
 from mtpsl.training.loaders import Loaders
 from mtpsl.training.malloc import keep_freed_memory
 from mtpsl.training.module import TrainingModule
-from mtpsl.training.objects import Objects, fitting
+from mtpsl.training.objects import Objects, checked_network
 from mtpsl.training.own_code import code_of
 from mtpsl.training.pictures import draw_pictures
 from mtpsl.training.precision import with_precision
@@ -82,7 +82,7 @@ def train(
     if objects.network is None:
         network = build_network(config, data.tasks, pretrained=not (begin.checkpoint or begin.other))
     else:
-        network = fitting(objects.network, data.tasks, size)
+        network = checked_network(objects.network, data.tasks, size)
     check_smallest_batch(network, size, len(data.train), config.training)
     if config.data.cache:
         fill_caches(data, progress=progress, say=main)

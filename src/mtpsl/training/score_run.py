@@ -198,7 +198,7 @@ def with_metric_options(tasks: list[Task], chosen: Mapping[str, object]) -> list
         if not any(name in one for one in described):
             raise UserError(f"--{name}: none of the run's tasks ({', '.join(task.name for task in tasks)}) has it")
     try:
-        changed = [remade(task, chosen) for task in tasks]
+        changed = [remake_task(task, chosen) for task in tasks]
         for task in changed:
             task.metric()  # which checks what only it uses
     except ValueError as error:
@@ -206,7 +206,7 @@ def with_metric_options(tasks: list[Task], chosen: Mapping[str, object]) -> list
     return changed
 
 
-def remade(task: Task, chosen: Mapping[str, object]) -> Task:
+def remake_task(task: Task, chosen: Mapping[str, object]) -> Task:
     """A task with other options where it has them; of one's own, too, whose file need not be there any more."""
     options: dict[str, Any] = {key: chosen.get(key, value) for key, value in task.options().items()}
     return type(task)(task.name, **options)

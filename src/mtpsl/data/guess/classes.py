@@ -31,7 +31,7 @@ def guess_classes(labels: Labels, root: Path) -> Entry:
             odd = labels.paths[next(i for i, array in enumerate(arrays) if array.ndim != 3 or array.shape[2] != 3)]
             raise UserError(f"{odd}: some masks are in colors and this one is not: store all alike")
         return _by_color(labels, colored, root)
-    numbers, counts = _together([array.ravel() for array in arrays])
+    numbers, counts = _count_values([array.ravel() for array in arrays])
     if numbers.dtype.kind == "f" and (numbers != np.round(numbers)).any():
         raise UserError(f"{labels.folder}: masks should hold whole numbers, not {numbers[numbers % 1 != 0][0]:g}")
     _require_classes(labels, len(numbers), counts, "numbers")
@@ -70,7 +70,7 @@ def _by_number(labels: Labels, numbers: list[int], root: Path) -> Entry:
 
 
 def _by_color(labels: Labels, arrays: list[np.ndarray], root: Path) -> Entry:
-    codes, counts = _together([color_codes(array).ravel() for array in arrays])
+    codes, counts = _count_values([color_codes(array).ravel() for array in arrays])
     _require_classes(labels, len(codes), counts, "colors")
     found = [[int(code) >> 32, int(code) // 2**16 % 2**16, int(code) % 2**16] for code in codes]
     entry = Entry(f"{labels.amount} hold {len(found)} colors")
@@ -92,7 +92,7 @@ def _by_color(labels: Labels, arrays: list[np.ndarray], root: Path) -> Entry:
     return entry
 
 
-def _together(arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _count_values(arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """The different values with their numbers of pixels."""
     parts = [np.unique(array, return_counts=True) for array in arrays]
     values, place = np.unique(np.concatenate([part[0] for part in parts]), return_inverse=True)

@@ -96,7 +96,7 @@ def describe_folder(
     names = [role for role in layout.folders if role != "image"]
     entries = {name: _guess(root, layout, name, _paths(files, name)) for name in names}
     images = [path for split in files.values() for path in split.images.values()]
-    sizes = Counter(read_header(path).size for path in _some(images, 200))
+    sizes = Counter(read_header(path).size for path in _spread_out(images, 200))
     found = [f"{counted(len(images), 'image')} in {layout.places.template('image')}" + _sizes(sizes, len(images))]
     found += [f"{name} in {layout.places.template(name)}: {entries[name].seen}" for name in names]
     if layout.others:
@@ -165,7 +165,7 @@ def _paths(files: Mapping[str, SplitFiles], name: str) -> list[Path]:
     return [path for split in files.values() for path in split.labels[name].values()]
 
 
-def _some(paths: Sequence[Path], most: int) -> list[Path]:
+def _spread_out(paths: Sequence[Path], most: int) -> list[Path]:
     """All, or so many of them drawn at random, in the order of their names."""
     return sorted(random.Random(0).sample(paths, most)) if len(paths) > most else [*paths]
 
