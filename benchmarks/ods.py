@@ -76,7 +76,7 @@ def noise(random: np.random.Generator, size: tuple[int, int], smoothing: float) 
 
 
 def outlines(random: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """True where the region of a pixel differs from that of its right or lower neighbour."""
+    """True where the region of a pixel differs from that of its right or lower neighbor."""
     region = np.argmax([noise(random, size, size[1] / 14) for _ in range(6)], axis=0)
     edges = np.zeros(size, dtype=bool)
     edges[:, :-1] |= region[:, 1:] != region[:, :-1]

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
+GRAY, RGB, PALETTE, GRAY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 
 
-def write_png(path: Path, numbers: np.ndarray, bits: int, kind: int = GREY, table: np.ndarray | None = None) -> Path:
+def write_png(path: Path, numbers: np.ndarray, bits: int, kind: int = GRAY, table: np.ndarray | None = None) -> Path:
     """A PNG whose samples are exactly `numbers`, (h, w) or (h, w, c), of 1, 2, 4, 8 or 16 bits."""
     rows = numbers.reshape(len(numbers), -1)
     if bits == 16:
@@ -31,7 +31,7 @@ def write_png(path: Path, numbers: np.ndarray, bits: int, kind: int = GREY, tabl
 
 
 def write_as(form: str, folder: Path, numbers: np.ndarray) -> Path:
-    """Small whole numbers (h, w) as a file of a form, such as `png grey 4` or `npy float32`."""
+    """Small whole numbers (h, w) as a file of a form, such as `png gray 4` or `npy float32`."""
     kind, *words = form.split()
     if kind == "npy":
         path = folder / "label.npy"
@@ -39,9 +39,9 @@ def write_as(form: str, folder: Path, numbers: np.ndarray) -> Path:
         return path
     path, bits = folder / "label.png", int(words[1])
     top = 2**bits - 1
-    if words[0] == "grey":
+    if words[0] == "gray":
         return write_png(path, numbers, bits)
-    if words[0] == "grey+alpha":
+    if words[0] == "gray+alpha":
         Image.fromarray(np.dstack([numbers, np.full_like(numbers, 255)]).astype(np.uint8), "LA").save(path)
         return path
     if words[0] == "palette":  # colors that say nothing, as those of a labelling tool
@@ -56,10 +56,10 @@ def _packed(digits: str) -> bytes:
 
 
 #: forms that hold numbers up to 3
-GREY_FORMS = ("png grey 2", "png grey 4", "png grey 8", "png grey 16", "png grey+alpha 8")
+GRAY_FORMS = ("png gray 2", "png gray 4", "png gray 8", "png gray 16", "png gray+alpha 8")
 COLOR_FORMS = ("png rgb 8", "png rgb 16", "png rgb+alpha 8", "png rgb+alpha 16")
 PALETTE_FORMS = ("png palette 2", "png palette 4", "png palette 8")
 ARRAY_FORMS = ("npy uint8", "npy uint16", "npy int64", "npy float16", "npy float32", "npy float64")
 #: forms that hold 0 and 1
-BIT_FORMS = ("png grey 1", "npy bool", "png palette 1")
-EVERY_FORM = (*GREY_FORMS, *COLOR_FORMS, *PALETTE_FORMS, *ARRAY_FORMS)
+BIT_FORMS = ("png gray 1", "npy bool", "png palette 1")
+EVERY_FORM = (*GRAY_FORMS, *COLOR_FORMS, *PALETTE_FORMS, *ARRAY_FORMS)

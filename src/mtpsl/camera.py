@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """A pinhole camera: focal lengths and the place of the optical axis, in pixels from the first one's centre."""
+    """A pinhole camera: focal lengths and the place of the optical axis, in pixels from the first one's center."""
 
     fx: float
     fy: float

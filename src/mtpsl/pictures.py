@@ -43,7 +43,7 @@ class Header:
 def read_picture(path: Path) -> Image.Image | Float[Tensor, "3 h w"]:
     """A picture as RGB, turned upright as its EXIF entry says; one that 8 bits cannot hold as values from 0 to 1.
 
-    Grey pictures get three equal channels, 16 bits (grey, or colors of a PNG) are divided by 65535, floating-point
+    Gray pictures get three equal channels, 16 bits (gray, or colors of a PNG) are divided by 65535, floating-point
     pixels should lie between 0 and 1 already, transparent pixels are put on white; of several frames the first is read.
 
     Raises:
@@ -86,10 +86,10 @@ def rgb(picture: Image.Image) -> Image.Image | Float[Tensor, "3 h w"]:
     """
     if picture.mode == "F" or picture.mode.startswith("I"):
         top = 1.0 if picture.mode == "F" else 65535.0
-        grey = np.asarray(picture).astype(np.float32) / np.float32(top)
-        if not (np.isfinite(grey).all() and grey.min() >= 0 and grey.max() <= 1):
+        gray = np.asarray(picture).astype(np.float32) / np.float32(top)
+        if not (np.isfinite(gray).all() and gray.min() >= 0 and gray.max() <= 1):
             raise ValueError(f"values should lie between 0 and {top:g}")
-        return torch.from_numpy(np.repeat(grey[None], 3, 0))
+        return torch.from_numpy(np.repeat(gray[None], 3, 0))
     if picture.has_transparency_data:
         layer = picture.convert("RGBA")
         if layer.getchannel("A").getextrema() != (255, 255):

@@ -43,14 +43,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Odd sizes, grey, 16 bits, transparent, turned, and what is no picture."""
+    """Odd sizes, gray, 16 bits, transparent, turned, and what is no picture."""
     folder, random = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
     exif = Image.Exif()
     exif[0x0112] = 6
     for name, size, channels, kind, options in (
         ("odd.png", (45, 101), (3,), np.uint8, {}),
         ("tiny.png", (1, 3), (3,), np.uint8, {}),
-        ("grey.png", (50, 40), (), np.uint8, {}),
+        ("gray.png", (50, 40), (), np.uint8, {}),
         ("sixteen.png", (33, 47), (), np.uint16, {}),
         ("clear.png", (30, 31), (4,), np.uint8, {}),
         ("sub/turned.jpg", (20, 30), (3,), np.uint8, {"exif": exif}),
@@ -78,7 +78,7 @@ def test_python_gives_to_the_bit_what_the_command_writes(
     assert "passed over 3 files that are no pictures (2 .csv, 1 .txt)" in capsys.readouterr().out
     loaded = mtpsl.load(run, device="cpu")
     found = loaded.predict(pictures, tile=tile)
-    assert [*found] == ["clear", "grey", "odd", "sixteen", "sub/turned", "tiny"]
+    assert [*found] == ["clear", "gray", "odd", "sixteen", "sub/turned", "tiny"]
     for name, prediction in found.items():
         file = next(pictures.glob(f"{name}.*"))
         with Image.open(file) as opened:

@@ -29,17 +29,17 @@ def read(path: Path, size: tuple[int, int] | None = None) -> Tensor:
 
 
 def test_pictures_of_every_common_kind_become_rgb_from_zero_to_one(tmp_path):
-    grey = np.array([[0, 51], [102, 255]], np.uint8)
-    image = read(png(tmp_path / "a.png", grey))
+    gray = np.array([[0, 51], [102, 255]], np.uint8)
+    image = read(png(tmp_path / "a.png", gray))
     assert image.dtype == torch.float32
     assert torch.equal(image, torch.tensor([[0, 0.2], [0.4, 1]]).expand(3, 2, 2))
-    color = np.dstack([grey, grey * 0, 255 - grey])
+    color = np.dstack([gray, gray * 0, 255 - gray])
     assert torch.equal(read(png(tmp_path / "b.png", color)), torch.from_numpy(color).permute(2, 0, 1) / 255)
-    opaque = np.dstack([color, np.full_like(grey, 255)])
+    opaque = np.dstack([color, np.full_like(gray, 255)])
     assert torch.equal(read(png(tmp_path / "c.png", opaque)), read(tmp_path / "b.png"))
-    alpha = grey[..., None] / 255
+    alpha = gray[..., None] / 255
     assert torch.equal(
-        (255 * read(png(tmp_path / "d.png", np.dstack([color, grey])))).round(),
+        (255 * read(png(tmp_path / "d.png", np.dstack([color, gray])))).round(),
         torch.from_numpy(np.rint(alpha * color + (1 - alpha) * 255)).permute(2, 0, 1).float(),
     )
 
@@ -78,8 +78,8 @@ PHOTO = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
 HALF_CLEAR = np.dstack([PHOTO, np.where(PHOTO[..., 0] > 127, 250, 255).astype(np.uint8)])
 DEEP = (PHOTO[..., 0].astype(np.uint16) * 251).clip(0, 65535)
 KINDS = dict.fromkeys(SUFFIXES, PHOTO) | {
-    "grey16.png": DEEP,
-    "grey16.tif": DEEP,
+    "gray16.png": DEEP,
+    "gray16.tif": DEEP,
     "float.tif": (DEEP / 65535).astype(np.float32),
     "clear.png": HALF_CLEAR,
     "clear.webp": HALF_CLEAR,
@@ -106,7 +106,7 @@ def test_training_reads_what_prediction_reads_to_the_bit(tmp_path: Path, kind: s
 
 
 def test_a_deep_picture_keeps_its_depth_and_is_resized_like_others(tmp_path: Path) -> None:
-    write_set(tmp_path, "grey16.png", DEEP)
+    write_set(tmp_path, "gray16.png", DEEP)
     expected = torch.from_numpy(DEEP.astype(np.float32) / 65535).expand(3, -1, -1)
     assert torch.equal(FolderDataset(tmp_path, "train")[0].image, expected)
     shrunk = FolderDataset(tmp_path, "train", size=(8, 12))[0].image

@@ -1,4 +1,4 @@
-"""Rotations and zooms of whole batches about the image's centre."""
+"""Rotations and zooms of whole batches about the image's center."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Border = Literal["unlabelled", "zero"]
 
 
 class Rotation:
-    """Turns and magnifies every image about its centre, each by its own angle and factor.
+    """Turns and magnifies every image about its center, each by its own angle and factor.
 
     What comes from outside of the image is black and has no label, or with `border` "zero" the label 0 of tasks that
     have a `background` where the image has a label of theirs. Images and labels of tasks with
@@ -106,7 +106,7 @@ class Rotation:
 def origin(
     height: int, width: int, angle: Float[Tensor, " b"], scale: Float[Tensor, " b"]
 ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
-    """Column and row from which each pixel comes, in pixels, 0 at the centre of the first."""
+    """Column and row from which each pixel comes, in pixels, 0 at the center of the first."""
     middle = (height - 1) / 2, (width - 1) / 2
     down = torch.arange(height, device=angle.device)[:, None] - middle[0]
     right = torch.arange(width, device=angle.device)[None, :] - middle[1]

@@ -123,7 +123,7 @@ class PartialDataset(Dataset[Sample]):
         return part
 
     def spread(self, count: int) -> PartialDataset:
-        """At most `count` images, at even distances: neighbours are often alike, and merged sources lie one by one."""
+        """At most `count` images, at even distances: neighbors are often alike, and merged sources lie one by one."""
         count = min(count, len(self))
         return self.subset([place * len(self) // count for place in range(count)])
 

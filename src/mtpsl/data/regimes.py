@@ -104,7 +104,7 @@ def check_share(share: float | None) -> float:
 
 
 def largest_remainder(count: int, weights: Sequence[float]) -> list[int]:
-    """Whole numbers that add up to `count` and follow the weights; equal remainders favour the earlier one.
+    """Whole numbers that add up to `count` and follow the weights; equal remainders favor the earlier one.
 
     >>> largest_remainder(2975, [1, 9])
     [298, 2677]

@@ -23,7 +23,7 @@ Picture: TypeAlias = Image.Image | Tensor
 def as_picture(image: ImageLike) -> Picture:
     """An image as an upright RGB picture, or as a tensor (3, h, w) from 0 to 1 where 8 bits cannot hold it.
 
-    Arrays hold bytes, 16-bit numbers (divided by 65535) or floating-point numbers from 0 to 1; (h, w) is grey, a fourth
+    Arrays hold bytes, 16-bit numbers (divided by 65535) or floating-point numbers from 0 to 1; (h, w) is gray, a fourth
     channel is opacity, over white.
 
     Raises:

@@ -30,7 +30,7 @@ def strips(x: Float[Tensor, "1 c h w"], size: tuple[int, int]) -> Iterator[tuple
     height, width = size
     x = resized(x, (min(height, x.shape[-2]), min(width, x.shape[-1])))
     old = x.shape[-2]
-    # the place of each new row among the old ones, both at their centres
+    # the place of each new row among the old ones, both at their centers
     place = ((torch.arange(height, dtype=torch.float64, device=x.device) + 0.5) * (old / height) - 0.5).clamp(
         0, old - 1
     )

@@ -32,7 +32,7 @@ def spans(length: int, tile: int) -> list[Span]:
 
 
 def weights(number: int, tiles: list[Span]) -> Float[Tensor, " n"]:
-    """The weight of a tile's pixels along one side: it rises and falls where the neighbours overlap; all sum to 1."""
+    """The weight of a tile's pixels along one side: it rises and falls where the neighbors overlap; all sum to 1."""
     start, stop = tiles[number]
     weight = torch.ones(stop - start)
     if number:
@@ -45,7 +45,7 @@ def weights(number: int, tiles: list[Span]) -> Float[Tensor, " n"]:
 
 
 def rising(count: int) -> Float[Tensor, " n"]:
-    """From 0 to 1 in steps of one size, at the centres of pixels."""
+    """From 0 to 1 in steps of one size, at the centers of pixels."""
     return (torch.arange(count) + 0.5) / count
 
 

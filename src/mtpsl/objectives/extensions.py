@@ -14,7 +14,7 @@ class Extensions:
 
     Args:
         pairs: `all` pairs of tasks, or `auto`: only those found related after the first part of the training
-            (`PairRelations`; the paper names modelling all pairs as its limitation).
+            (`PairRelations`; the paper names modeling all pairs as its limitation).
         decide_at: share of the training before which `auto` does not decide; it also waits for a clear gain.
         min_gain: smallest gain of a pair that `auto` keeps, as a share of the strongest pair's; the gain is how much
             nearer than another image's label the image's own label is, as a share of the distance.

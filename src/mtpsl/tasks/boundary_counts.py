@@ -46,9 +46,9 @@ def count_boundaries(
 
 
 def suppress(probability: Float[np.ndarray, "h w"], *, smoothing: float = 2.0) -> Float[np.ndarray, "h w"]:
-    """Zero where a pixel is lower than a neighbour across the ridge that it lies on (non-maximum suppression).
+    """Zero where a pixel is lower than a neighbor across the ridge that it lies on (non-maximum suppression).
 
-    The ridge's direction comes from the second derivatives of the map, smoothed by `smoothing` pixels; neighbours are
+    The ridge's direction comes from the second derivatives of the map, smoothed by `smoothing` pixels; neighbors are
     interpolated at a distance of one pixel; of equal values all stay.
     """
     gradient_y, gradient_x = np.gradient(gaussian_filter(probability, smoothing))

@@ -14,7 +14,7 @@ def match_boundaries(
 ) -> tuple[int, int]:
     """Count the pixels of `prediction` and of `target` that a largest one-to-one matching pairs.
 
-    Pixels may be paired when their centres lie at most `distance` pixels apart; coincident ones always may. The two
+    Pixels may be paired when their centers lie at most `distance` pixels apart; coincident ones always may. The two
     counts are equal, since one matching gives both. A departure: MATLAB's `correspondPixels` (BSDS) minimizes a sum of
     distances with a price for each pixel left over, on a random sparse graph; it never pairs more than this.
 
@@ -38,12 +38,12 @@ def count_matches(
     margin = int(max(distance, 0))
     pad = ((margin, margin), (margin, margin))
     places = np.flatnonzero(np.pad(target, pad))
-    steps = neighbourhood(distance, row=target.shape[1] + 2 * margin)
+    steps = neighborhood(distance, row=target.shape[1] + 2 * margin)
     planes = [match_plane(np.pad(plane, pad).ravel(), places, steps) for plane in predictions]
     return np.concatenate(planes) if planes else np.zeros(0, dtype=np.int64)
 
 
-def neighbourhood(distance: float, row: int) -> Int[np.ndarray, " m"]:
+def neighborhood(distance: float, row: int) -> Int[np.ndarray, " m"]:
     """Steps in a raveled map with `row` columns that lead at most `distance` away, nearest first."""
     margin = int(max(distance, 0))
     y, x = np.mgrid[-margin : margin + 1, -margin : margin + 1]

@@ -54,7 +54,7 @@ def thin_plane(plane: UInt64[np.ndarray, "h w"]) -> UInt64[np.ndarray, "h w"]:
     """`thin` on up to 64 maps.
 
     Two kinds of passes alternate until neither changes anything. A pixel is looked at again only when something within
-    its 3 x 3 neighbourhood changed in one of the last two passes (one of each kind): nothing else can change.
+    its 3 x 3 neighborhood changed in one of the last two passes (one of each kind): nothing else can change.
     """
     height, width = plane.shape
     row = width + 2
@@ -84,7 +84,7 @@ def thin_plane(plane: UInt64[np.ndarray, "h w"]) -> UInt64[np.ndarray, "h w"]:
 
 
 def removable(x0: UInt64[np.ndarray, " n"], *x: UInt64[np.ndarray, " n"], second: bool) -> UInt64[np.ndarray, " n"]:
-    """The maps whose pixel x0, with neighbours x1 to x8, one of the two alternating passes removes."""
+    """The maps whose pixel x0, with neighbors x1 to x8, one of the two alternating passes removes."""
     x1, x2, x3, x4, x5, x6, x7, x8 = x
     c1, c2, c3, c4 = x2 | x3, x4 | x5, x6 | x7, x8 | x1
     b1, b2, b3, b4 = c1 & ~x1, c2 & ~x3, c3 & ~x5, c4 & ~x7

@@ -166,6 +166,6 @@ def in_channels_last(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Te
 
 
 def epoch_seed(seed: int, epoch: int, rank: int) -> int:
-    """Seeds that do not repeat between neighbouring runs, epochs and processes."""
+    """Seeds that do not repeat between neighboring runs, epochs and processes."""
     digest = hashlib.blake2b(f"{seed}/{epoch}/{rank}".encode(), digest_size=7).digest()
     return int.from_bytes(digest, "big")

@@ -198,8 +198,8 @@ class TrainingSettings:
         patience: stop after so many validations in a row without a better one, as `keep_best` compares them.
         scales: magnifications that augmentation draws from; 1 for none.
         flip: mirror half of the images.
-        rotation: turn images about their centre by up to this many degrees to either side (PASCAL: 20).
-        rescale: smallest and largest magnification about the centre, drawn anew for each image; below 1 leaves a black
+        rotation: turn images about their center by up to this many degrees to either side (PASCAL: 20).
+        rescale: smallest and largest magnification about the center, drawn anew for each image; below 1 leaves a black
             border (PASCAL: 0.75,1.25).
         rescale_draw: how a magnification is drawn between the two of `rescale`: evenly on a logarithmic scale (`log`),
             or evenly (`uniform`, published for PASCAL).

@@ -78,7 +78,7 @@ class TrainedRun:
 
         Args:
             image: a file, a PIL image, an array (h, w, 3) of bytes, 16-bit numbers or floating-point numbers from 0 to
-                1 (also (h, w), which is grey), a tensor (3, h, w) from 0 to 1; a list of such; or a folder.
+                1 (also (h, w), which is gray), a tensor (3, h, w) from 0 to 1; a list of such; or a folder.
             tile: cut images into overlapping tiles of at most this side, in their own pixels: for images that show more
                 than those of the training, and to bound memory. By default an image is seen as a whole.
             confidence: also give the probability of what was chosen, as `confidence` of the result.

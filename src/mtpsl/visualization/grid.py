@@ -15,7 +15,7 @@ Color = tuple[int, int, int]
 Size = tuple[int, int]
 """Height and width."""
 INK: Color = (28, 31, 36)
-GREY: Color = (107, 114, 128)
+GRAY: Color = (107, 114, 128)
 FRAME: Color = (209, 213, 219)
 PAPER: Color = (255, 255, 255)
 EMPTY: Color = (243, 244, 246)
@@ -100,7 +100,7 @@ def note_box(size: tuple[int, int], words: str) -> Image.Image:
     box = Image.new("RGB", (width + 2, height + 2), FRAME)
     box.paste(EMPTY, (1, 1, width + 1, height + 1))
     if width >= 60 and height >= 20:
-        ImageDraw.Draw(box).text((width / 2 + 1, height / 2 + 1), words, fill=GREY, font=font(15), anchor="mm")
+        ImageDraw.Draw(box).text((width / 2 + 1, height / 2 + 1), words, fill=GRAY, font=font(15), anchor="mm")
     return box
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from mtpsl.tasks.drawing import ColorScale
-from mtpsl.visualization.grid import GREY, as_picture, beside, blank, cell_size, framed, margin, text, under
+from mtpsl.visualization.grid import GRAY, as_picture, beside, blank, cell_size, framed, margin, text, under
 from mtpsl.visualization.scales import scale_bar
 
 Maps = tuple[Tensor, Tensor]
@@ -71,7 +71,7 @@ def draw_mapped(
             ],
         ]
         titled = [
-            under([text(head, 15, color=GREY, width=width), *parts, blank(width, 1)])
+            under([text(head, 15, color=GRAY, width=width), *parts, blank(width, 1)])
             for head, parts in zip(heads, columns, strict=True)
         ]
         heading = f"{source} → {target}" if target else name
@@ -99,7 +99,7 @@ def finite(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 def overlay(
     heat: Float[Tensor, "h2 w2"], image: Float[Tensor, "3 h w"], low: float, high: float, name: str
 ) -> Image.Image:
-    """A heat map, enlarged bilinearly, over the image in grey."""
+    """A heat map, enlarged bilinearly, over the image in gray."""
     size = tuple(image.shape[-2:])
     smooth = F.interpolate(heat[None, None], size, mode="bilinear", align_corners=False)[0, 0]
     colors = mapped_colors((smooth - low) / max(high - low, 1e-12), name)

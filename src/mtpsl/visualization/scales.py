@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from mtpsl.tasks.drawing import ColorDisk, ColorScale
-from mtpsl.visualization.grid import GREY, as_picture, beside, blank, font, framed, paragraph, text, under
+from mtpsl.visualization.grid import GRAY, as_picture, beside, blank, font, framed, paragraph, text, under
 
 SWATCH = 16
 SIZE = 15
@@ -40,10 +40,10 @@ def plain(color: Sequence[float]) -> Image.Image:
 
 def scale_bar(scale: ColorScale, width: int) -> Image.Image:
     """Colors from left to right with numbers under them and the unit behind them, or below where it is long."""
-    unit = text(scale.unit, SIZE, color=GREY) if scale.unit else blank(1, 1)
+    unit = text(scale.unit, SIZE, color=GRAY) if scale.unit else blank(1, 1)
     if unit.width > width / 3:
         return under(
-            [scale_bar(replace(scale, unit=""), width), paragraph(scale.unit, SIZE, width - 2, color=GREY)], gap=0
+            [scale_bar(replace(scale, unit=""), width), paragraph(scale.unit, SIZE, width - 2, color=GRAY)], gap=0
         )
     letters = font(SIZE)
     marks = [(value, ticked(value, scale)) for value in ticks(scale.low, scale.high)]
@@ -59,8 +59,8 @@ def scale_bar(scale: ColorScale, width: int) -> Image.Image:
     for value, words in marks:
         share = (value - scale.low) / (scale.high - scale.low) if scale.high > scale.low else 0.5
         x = sides[0] + 1 + round(share * (room - 1))
-        draw.line([(x, SWATCH + 2), (x, SWATCH + 6)], fill=GREY)
-        draw.text((x, SWATCH + 8), words, fill=GREY, font=letters, anchor="ma")
+        draw.line([(x, SWATCH + 2), (x, SWATCH + 6)], fill=GRAY)
+        draw.text((x, SWATCH + 8), words, fill=GRAY, font=letters, anchor="ma")
     return beside([sheet, unit], gap=4)
 
 
@@ -101,16 +101,16 @@ def round_up(value: float) -> float:
 def direction_disk(disk: ColorDisk, width: int) -> Image.Image:
     """A disk with words at its four sides, and its note beside it or below."""
     colors = as_picture(disk.colors.where(disk.inside, torch.ones(())))
-    top, right, bottom, left = (text(words, SIZE, color=GREY) for words in disk.around)
+    top, right, bottom, left = (text(words, SIZE, color=GRAY) for words in disk.around)
     line = beside([left, colors, right], gap=6, middle=True)
     middle = left.width + 6 + colors.width // 2
     sheet = blank(max(line.width, middle + top.width // 2), top.height + line.height + bottom.height)
     sheet.paste(top, (max(0, middle - top.width // 2), 0))
     sheet.paste(line, (0, top.height))
     sheet.paste(bottom, (middle - bottom.width // 2, top.height + line.height))
-    note = text(disk.note, SIZE, color=GREY)
+    note = text(disk.note, SIZE, color=GRAY)
     if sheet.width + 18 + note.width > width:
-        return under([sheet, paragraph(disk.note, SIZE, width - 2, color=GREY)])
+        return under([sheet, paragraph(disk.note, SIZE, width - 2, color=GRAY)])
     return beside([sheet, note], gap=18, middle=True)
 
 

@@ -15,7 +15,7 @@ from mtpsl.files import write_atomically
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task
 from mtpsl.visualization.cells import TaskCells, cells_of_tasks
-from mtpsl.visualization.grid import FRAME, GREY, Size, beside, blank, cell_size, framed, margin, note_box, text, under
+from mtpsl.visualization.grid import FRAME, GRAY, Size, beside, blank, cell_size, framed, margin, note_box, text, under
 from mtpsl.visualization.photo import draw_photo
 
 CAPTIONS = {"label": "label", "prediction": "prediction", "error": "error", "overlay": "prediction on the photo"}
@@ -113,7 +113,7 @@ def draw_row(name: str, cells: TaskCells, photo: Image.Image, parts: Sequence[st
             columns.append(cell(CAPTIONS[part], None, size, width))
     room = len(columns) * width + (len(columns) - 1) * GAP
     heading = beside(
-        [text(name, 18, bold=True, width=room), text(cells.score and f"{cells.score} on this image", 16, color=GREY)],
+        [text(name, 18, bold=True, width=room), text(cells.score and f"{cells.score} on this image", 16, color=GRAY)],
         gap=16,
         middle=True,
     )
@@ -123,7 +123,7 @@ def draw_row(name: str, cells: TaskCells, photo: Image.Image, parts: Sequence[st
 def cell(caption: str, picture: Image.Image | None, size: Size, width: int) -> Image.Image:
     """A picture below its caption; an empty box where there is none for want of a label."""
     box = note_box(size, "no label") if picture is None else framed(picture, size)
-    return under([text(caption, 15, color=GREY, width=width), box, blank(width, 1)], gap=3)
+    return under([text(caption, 15, color=GRAY, width=width), box, blank(width, 1)], gap=3)
 
 
 def legend_line(cells: TaskCells, parts: Sequence[str], width: int) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Rotation and zoom about the centre: geometry of pixels and of values, borders, hidden labels."""
+"""Rotation and zoom about the center: geometry of pixels and of values, borders, hidden labels."""
 
 from __future__ import annotations
 

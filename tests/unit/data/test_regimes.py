@@ -90,7 +90,7 @@ def test_masks_depend_on_the_seed_and_on_nothing_else(regime, options):
 @pytest.mark.parametrize(
     ("count", "ratio", "counts"),
     [
-        (2975, [1, 9], [298, 2677]),  # 297.5 and 2677.5: equal remainders favour the first
+        (2975, [1, 9], [298, 2677]),  # 297.5 and 2677.5: equal remainders favor the first
         (2975, [9, 1], [2678, 297]),
         (2975, [0.1, 0.9], [298, 2677]),
         (10, [1, 2, 4], [1, 3, 6]),  # 1.43, 2.86, 5.71

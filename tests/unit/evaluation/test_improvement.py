@@ -27,41 +27,41 @@ def percent(value: float) -> Score:
     return Score(value, "%", higher_is_better=True)
 
 
-def metres(value: float) -> Score:
+def meters(value: float) -> Score:
     return Score(value, "m", higher_is_better=False)
 
 
 def test_a_worked_example_with_both_directions():
     # segmentation 24 -> 27 is +12.5 %; depth 0.8 -> 0.6 is an error 25 % smaller: (12.5 + 25) / 2
-    gain = delta_mtl({"s": percent(27), "d": metres(0.6)}, {"s": percent(24), "d": metres(0.8)})
+    gain = delta_mtl({"s": percent(27), "d": meters(0.6)}, {"s": percent(24), "d": meters(0.8)})
     assert gain == pytest.approx(18.75)
 
 
 def test_the_baseline_itself_gains_nothing_and_a_larger_error_loses():
-    single = {"s": percent(24), "d": metres(0.8)}
+    single = {"s": percent(24), "d": meters(0.8)}
     assert delta_mtl(single, single) == 0
-    assert delta_mtl({"d": metres(1.0)}, single) == pytest.approx(-25)
+    assert delta_mtl({"d": meters(1.0)}, single) == pytest.approx(-25)
 
 
 def test_the_unit_and_scale_of_a_score_do_not_matter():
-    centimetres = [Score(value, "cm", higher_is_better=False) for value in (60.0, 80.0)]
-    assert delta_mtl({"d": centimetres[0]}, {"d": centimetres[1]}) == pytest.approx(25)
+    centimeters = [Score(value, "cm", higher_is_better=False) for value in (60.0, 80.0)]
+    assert delta_mtl({"d": centimeters[0]}, {"d": centimeters[1]}) == pytest.approx(25)
 
 
 @pytest.mark.parametrize(
     ("score", "single"), [(percent(math.nan), percent(3)), (percent(3), percent(math.nan)), (percent(3), percent(0))]
 )
 def test_an_undefined_improvement_is_nan(score: Score, single: Score):
-    assert math.isnan(delta_mtl({"s": score, "d": metres(1)}, {"s": single, "d": metres(1)}))
+    assert math.isnan(delta_mtl({"s": score, "d": meters(1)}, {"s": single, "d": meters(1)}))
 
 
 def test_what_cannot_be_compared_is_refused_by_name():
     with pytest.raises(ValueError, match="at least one task"):
         delta_mtl({}, {"s": percent(1)})
     with pytest.raises(ValueError, match="should have a score of d, it has s"):
-        delta_mtl({"d": metres(1)}, {"s": percent(1)})
+        delta_mtl({"d": meters(1)}, {"s": percent(1)})
     with pytest.raises(ValueError, match="d: the two scores should have one unit"):
-        delta_mtl({"d": metres(1)}, {"d": percent(1)})
+        delta_mtl({"d": meters(1)}, {"d": percent(1)})
 
 
 @needs_shared

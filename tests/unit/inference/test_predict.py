@@ -43,7 +43,7 @@ class Mirror(nn.Module):
 
 
 def ramps(height: int, width: int) -> Tensor:
-    """Red grows to the right, green downwards, at pixel centres."""
+    """Red grows to the right, green downwards, at pixel centers."""
     x = ((torch.arange(width) + 0.5) / width).expand(height, width)
     y = ((torch.arange(height) + 0.5) / height)[:, None].expand(height, width)
     return torch.stack([x, y, (x + y) / 2])
@@ -101,7 +101,7 @@ def test_the_shorter_side_becomes_that_of_the_training_size(size: tuple[int, int
 
 
 def test_raw_predictions_are_resized_before_decoding():
-    """Two classes meet midway between the centres of their pixels, not in blocks of the coarse grid."""
+    """Two classes meet midway between the centers of their pixels, not in blocks of the coarse grid."""
     image = torch.zeros(3, 64, 64)
     image[:, :, 32:] = 1
     image[:, :, 30] = 0.6

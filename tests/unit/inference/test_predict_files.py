@@ -181,7 +181,7 @@ def test_a_picture_given_twice_is_predicted_once(tmp_path: Path):
     assert run([tmp_path / "in", tmp_path / "in" / "a.png"], tmp_path / "out").images == 1
 
 
-GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+GRAY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "webp", "gif", "tif", "jpg", "jpeg"])
@@ -195,17 +195,17 @@ def test_every_format_is_read(tmp_path: Path, suffix: str):
 @pytest.mark.parametrize(
     ("suffix", "image", "expected"),
     [
-        ("png", Image.fromarray(GREY), GREY / 255),
-        ("png", Image.fromarray(GREY.astype(np.uint16) * 257), GREY / 255),
-        ("tif", Image.fromarray(GREY.astype(np.uint16) * 257), GREY / 255),
-        ("tif", Image.fromarray(GREY.astype(np.float32) / 255), GREY / 255),
-        ("tif", Image.fromarray(GREY.astype(np.int32) * 257), GREY / 255),
-        ("png", Image.fromarray(GREY > 100), GREY > 100),
-        ("png", Image.fromarray(GREY).convert("P"), GREY / 255),
-        ("png", Image.merge("LA", [Image.fromarray(GREY), Image.new("L", (4, 3), 255)]), GREY / 255),
-        ("png", Image.merge("RGBA", [Image.fromarray(GREY)] * 3 + [Image.new("L", (4, 3), 0)]), np.ones((3, 4))),
+        ("png", Image.fromarray(GRAY), GRAY / 255),
+        ("png", Image.fromarray(GRAY.astype(np.uint16) * 257), GRAY / 255),
+        ("tif", Image.fromarray(GRAY.astype(np.uint16) * 257), GRAY / 255),
+        ("tif", Image.fromarray(GRAY.astype(np.float32) / 255), GRAY / 255),
+        ("tif", Image.fromarray(GRAY.astype(np.int32) * 257), GRAY / 255),
+        ("png", Image.fromarray(GRAY > 100), GRAY > 100),
+        ("png", Image.fromarray(GRAY).convert("P"), GRAY / 255),
+        ("png", Image.merge("LA", [Image.fromarray(GRAY), Image.new("L", (4, 3), 255)]), GRAY / 255),
+        ("png", Image.merge("RGBA", [Image.fromarray(GRAY)] * 3 + [Image.new("L", (4, 3), 0)]), np.ones((3, 4))),
     ],
-    ids=["grey", "16-bit png", "16-bit tif", "float tif", "32-bit tif", "1 bit", "palette", "grey + alpha", "clear"],
+    ids=["gray", "16-bit png", "16-bit tif", "float tif", "32-bit tif", "1 bit", "palette", "gray + alpha", "clear"],
 )
 def test_every_pixel_format_is_read(tmp_path: Path, suffix: str, image: Image.Image, expected: np.ndarray):
     image.save(tmp_path / f"a.{suffix}")

@@ -118,7 +118,7 @@ def test_many_maps_at_once_match_like_each_alone() -> None:
     assert not together[70:].any()
 
 
-def test_pixels_at_opposite_borders_are_not_neighbours() -> None:
+def test_pixels_at_opposite_borders_are_not_neighbors() -> None:
     prediction, target = np.zeros((2, 4, 6), dtype=bool)
     prediction[1, 5] = target[2, 0] = True
     assert match_boundaries(prediction, target, 2.0) == (0, 0)

@@ -87,7 +87,7 @@ def test_vectors_to_a_place_still_lead_there_in_the_mirror() -> None:
 @pytest.mark.parametrize(("degrees", "scale"), [(90.0, 1.0), (-35.0, 1.0), (0.0, 2.0), (50.0, 1.5)])
 def test_vectors_to_a_place_still_lead_there_when_turned_and_magnified(degrees: float, scale: float) -> None:
     size, angle = 33, math.radians(degrees)
-    right, down = (3, -2)  # from the centre, 16, 16
+    right, down = (3, -2)  # from the center, 16, 16
     seen = view_of(towards(16 + right, 16 + down, size))
     out = Rotation([FLOW]).turned(seen, torch.tensor([angle]), torch.tensor([scale]))
     # Counterclockwise as one sees it, where rows count downwards.

@@ -112,7 +112,7 @@ def same_view(label: tuple[int, ...], image: tuple[int, int]) -> bool:
 
 
 def equal_channels(stored: np.ndarray) -> bool:
-    """Whether an array of three channels is a grey one that was saved as RGB."""
+    """Whether an array of three channels is a gray one that was saved as RGB."""
     return bool((stored[..., 0] == stored[..., 1]).all() and (stored[..., 0] == stored[..., 2]).all())
 
 

@@ -101,7 +101,7 @@ class SaliencyFormat(LabelFormat):
     """How salient each pixel is: above `threshold` it counts as salient; of one bit per pixel, 1 does.
 
     Args:
-        threshold: by default 0.5 in a file without numbers above 1, and 127.5 in one of grey values from 0 to 255.
+        threshold: by default 0.5 in a file without numbers above 1, and 127.5 in one of gray values from 0 to 255.
         ignore: stored numbers that mean "unknown".
     """
 
@@ -120,7 +120,7 @@ class SaliencyFormat(LabelFormat):
         return Saliency(name)
 
     def numbers(self, stored: Stored, path: Path) -> np.ndarray:
-        """Grey levels of a color table are read; few bits are stretched to the range of 8, unless they are 0 and 1."""
+        """Gray levels of a color table are read; few bits are stretched to the range of 8, unless they are 0 and 1."""
         if stored.table is not None:
             used = stored.table[np.unique(stored.numbers).clip(max=len(stored.table) - 1)]
             if (used != used[:, :1]).any() and stored.numbers.max() > 1:

@@ -151,13 +151,13 @@ class SegmentationFormat(LabelFormat):
         return torch.from_numpy(index.clip(0)), torch.from_numpy(index >= 0)
 
     def _by_color(self, stored: np.ndarray, path: Path) -> Int[np.ndarray, "h w"] | None:
-        """The class of each pixel's color; None for a grey picture in RGB, whose numbers count."""
-        grey, known = equal_channels(stored), self.color_meanings
+        """The class of each pixel's color; None for a gray picture in RGB, whose numbers count."""
+        gray, known = equal_channels(stored), self.color_meanings
         codes = color_codes(stored)
         index = None if known is None else known(codes)
         if index is not None and not (index == UNKNOWN).any():
             return index
-        if grey:
+        if gray:
             return None
         found = counted(codes if index is None else codes[index == UNKNOWN], show_color)
         if index is not None:

@@ -163,7 +163,7 @@ LONGEST = 1.1
 class ResampledNormalsFormat(NormalsFormat):
     """As `NormalsFormat`, but vectors may be shorter than 1; those of length 0.1 or less are unknown.
 
-    An interpolated vector is shorter the more its neighbours differ (or are the zero vector of unknown pixels); it
+    An interpolated vector is shorter the more its neighbors differ (or are the zero vector of unknown pixels); it
     keeps a direction, so it is brought to length 1. In a PNG black is unknown, too. Public code for these files
     likewise counts every vector but zero as known.
 

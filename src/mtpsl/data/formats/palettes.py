@@ -17,7 +17,7 @@ def table_numbers(
 ) -> Shaped[np.ndarray, "h w *channels"]:
     """The numbers of a file with a color table, or its colors (h, w, 3).
 
-    The numbers are the places in the table. Programs that make files smaller put the levels of a grey file, or the
+    The numbers are the places in the table. Programs that make files smaller put the levels of a gray file, or the
     colors of a mask of colors, into the table in any order; so where places mean nothing, what has a meaning is taken.
 
     Args:
@@ -49,6 +49,6 @@ def table_numbers(
         place = int(np.flatnonzero(by_color != by_place)[0])
         raise UserError(
             f"{path}: place {places[place]} of its color table stands for another class than the color there, "
-            f"{used[place].tolist()}: store RGB if colors count, or grey numbers"
+            f"{used[place].tolist()}: store RGB if colors count, or gray numbers"
         )
     return stored.numbers

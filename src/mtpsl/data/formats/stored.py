@@ -43,7 +43,7 @@ def read_stored(path: Path, *, keep_alpha: bool = False) -> Stored:
     if picture.mode not in LABEL_MODES or (bits == 16 and picture.mode == "LA"):
         raise UserError(
             f"{path}: a label should be a plain PNG of numbers, not mode {picture.mode!r} of {bits} bits: "
-            "store grey numbers without an alpha channel, or RGB"
+            "store gray numbers without an alpha channel, or RGB"
         )
     table = None
     if picture.mode == "P":
@@ -60,7 +60,7 @@ def read_array(path: Path) -> np.ndarray:
     """
     stored = read_stored(path)
     if stored.table is not None:
-        raise UserError(f"{path}: should be a plain PNG of numbers, without a color table: store grey numbers or RGB")
+        raise UserError(f"{path}: should be a plain PNG of numbers, without a color table: store gray numbers or RGB")
     return stored.numbers
 
 

@@ -59,8 +59,8 @@ class Labels:
         return f"all {self.total} labels" if every else f"{len(self.read)} of {self.total} labels"
 
     def numbers(self) -> list[np.ndarray]:
-        """What the files store, of grey ones in RGB one channel."""
-        return [_grey(stored.numbers) for stored in self.read]
+        """What the files store, of gray ones in RGB one channel."""
+        return [_gray(stored.numbers) for stored in self.read]
 
 
 def ranges(numbers: list[int]) -> str:
@@ -79,7 +79,7 @@ def ranges(numbers: list[int]) -> str:
     return ", ".join(texts[:12]) + (", ..." if len(texts) > 12 else "")
 
 
-def _grey(x: np.ndarray) -> np.ndarray:
+def _gray(x: np.ndarray) -> np.ndarray:
     if x.ndim == 3 and x.shape[2] == 3 and x.dtype.kind != "f":
         same = (x[..., 0] == x[..., 1]).all() and (x[..., 0] == x[..., 2]).all()
         return x[..., 0] if same else x

@@ -22,7 +22,7 @@ from mtpsl.data.published.listing import require_split, require_task_folder, sel
 from mtpsl.errors import UserError
 from mtpsl.files import sub_folders
 
-#: metres and pixels, the usual values; the files in `camera` have each image's own
+#: meters and pixels, the usual values; the files in `camera` have each image's own
 BASELINE, FOCAL_LENGTH = 0.209313, 2262.52
 
 
@@ -33,7 +33,7 @@ class DisparityFormat(DepthFormat):
     0 is unknown; 1 is no disparity: infinitely far, which is known.
 
     Args:
-        baseline: distance of the two cameras, in metres.
+        baseline: distance of the two cameras, in meters.
         focal_length: of the cameras, in pixels.
 
     >>> target, valid = DisparityFormat().decode(np.array([[0, 1, 32257]], np.uint16), Path("frame.png"))

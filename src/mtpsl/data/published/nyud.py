@@ -52,7 +52,7 @@ class NYUD(PictureDataset):
         gt_sets/{train,val}.txt           an id per line
         images/<id>.{jpg,png}
         segmentation/<id>.png             1 to 40, 0 unlabelled
-        depth/<id>.npy                    metres, 0 unknown
+        depth/<id>.npy                    meters, 0 unknown
         normals/<id>.{png,npy}            2 v / 255 - 1, or vectors; (nearly) zero unknown
         edge/<id>.{png,npy}               0 and 255, or 0 and 1 (255 unknown)
 

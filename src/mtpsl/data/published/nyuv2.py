@@ -21,7 +21,7 @@ class NYUv2(NumberedDataset):
     """NYU-v2 in the layout of the MTAN code: `<split>/{image,label,depth,normal}/{i}.npy`, i = 0, 1, ...
 
     `image` is (h, w, 3) from 0 to 1 (bytes are read as well). `label` holds the 13 classes, -1 where unlabelled (255 in
-    copies saved as bytes). `depth` is in metres, 0 where unknown, (h, w, 1) or (h, w). `normal` is (h, w, 3), the zero
+    copies saved as bytes). `depth` is in meters, 0 where unknown, (h, w, 1) or (h, w). `normal` is (h, w, 3), the zero
     vector where unknown: the preprocessing made the maps smaller, so a shorter vector is brought to length 1, and one
     of length 0.1 or less counts as unknown. Numbers may be stored with any type.
 

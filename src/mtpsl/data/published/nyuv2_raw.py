@@ -49,7 +49,7 @@ class NYUv2Raw(StoredDataset):
         normals/<row>.{png,npy}     optional
 
     Images are named by their row, from 0, with four digits; their order is that of splits.mat. Unlabelled is 0 in
-    `labels`; depth is in metres, 0 where unknown.
+    `labels`; depth is in meters, 0 where unknown.
 
     Normals are computed from depth by fitting planes (`relations/depth_normals.py`), in the camera's frame: x right, y
     up, z towards the viewer. They are other labels than those of the preprocessed set, which came from elsewhere. If

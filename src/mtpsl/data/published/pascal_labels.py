@@ -68,7 +68,7 @@ def context_edges(path: Path) -> UInt8[np.ndarray, "h w"]:
 
 
 def context_boundaries(path: Path) -> UInt8[np.ndarray, "h w"]:
-    """1 where the class differs from that of the right, the lower or the lower right neighbour, thinned to lines.
+    """1 where the class differs from that of the right, the lower or the lower right neighbor, thinned to lines.
 
     So `seg2bmap` of the Berkeley segmentation benchmark draws boundaries, half a pixel towards the upper left.
 

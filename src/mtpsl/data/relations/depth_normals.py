@@ -10,7 +10,7 @@ from scipy.ndimage import correlate1d
 
 from mtpsl.camera import Intrinsics
 
-#: a neighbouring window takes a pixel over if its plane fits this many times better (mean squared residual)
+#: a neighboring window takes a pixel over if its plane fits this many times better (mean squared residual)
 BETTER = 4.0
 #: usual limit of what a plane may be off, as a share of the depth: that of a noisy sensor
 WORST = 0.02
@@ -76,7 +76,7 @@ def _fit_planes(q: Float[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"], rad
     squares = moment(q**2, 0, 0)
     enough = n >= len(steps) ** 2 / 3
     n = np.where(enough, n, 1)
-    # centred second moments, so that the three unknowns reduce to two
+    # centered second moments, so that the three unknowns reduce to two
     xx, xy, yy = xx - x * x / n, xy - x * y / n, yy - y * y / n
     sx, sy, rest = sx - x * s / n, sy - y * s / n, squares - s * s / n
     determinant = xx * yy - xy * xy

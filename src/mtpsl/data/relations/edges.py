@@ -15,7 +15,7 @@ from mtpsl.tasks import Task
 
 @dataclass(frozen=True)
 class EdgesFromSegmentation(Relation):
-    """A pixel is a boundary if its class is another than that of its right or lower neighbour."""
+    """A pixel is a boundary if its class is another than that of its right or lower neighbor."""
 
     source_kind: ClassVar[str] = "segmentation"
 

@@ -24,7 +24,7 @@ class CameraDescription:
 
     Args:
         focal: lengths along x and y in pixels, or columns.
-        center: the optical axis from the first pixel's centre, or columns; by default the middle of the image.
+        center: the optical axis from the first pixel's center, or columns; by default the middle of the image.
         size: height and width of the images that these numbers are for.
         file: a CSV file below the data set's folder.
         name: its column of images' names.

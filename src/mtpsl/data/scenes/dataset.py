@@ -33,8 +33,8 @@ class ScenesDataset(LabelledDataset):
     """Rooms with furniture, rendered when they are read, with every label for every pixel.
 
     The classes are floor, wall, ceiling, table, crate, cabinet, ball, barrel, plant and picture. They differ in shape
-    and pattern; most colors are random. Depth is in metres along the optical axis; normals are in the camera's frame
-    (x right, y up, z towards the viewer); an edge is where the right or lower neighbour shows another object or face.
+    and pattern; most colors are random. Depth is in meters along the optical axis; normals are in the camera's frame
+    (x right, y up, z towards the viewer); an edge is where the right or lower neighbor shows another object or face.
 
     An image depends on `seed`, `split`, its index and `size` alone. Another size shows the same room; a larger data set
     begins with the same images.

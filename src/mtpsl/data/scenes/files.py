@@ -31,7 +31,7 @@ FORMATS: dict[str, dict[str, object]] = {
 
 
 def png_array(task: str, target: Tensor) -> np.ndarray:
-    """The array of a label's PNG: classes, millimetres in 16 bits, 128 + 127 times the normal, edges 0 or 1.
+    """The array of a label's PNG: classes, millimeters in 16 bits, 128 + 127 times the normal, edges 0 or 1.
 
     >>> png_array("depth", Tensor([[[1.2346]]]))
     array([[1235]], dtype=uint16)

@@ -16,7 +16,7 @@ CLASSES = ("floor", "wall", "ceiling", "table", "crate", "cabinet", "ball", "bar
 
 @dataclass(frozen=True)
 class Material:
-    """The look of a surface: two colors, mixed by a pattern whose details are `period` metres large."""
+    """The look of a surface: two colors, mixed by a pattern whose details are `period` meters large."""
 
     label: str
     pattern: str
@@ -45,9 +45,9 @@ class Builder:
         self.materials.append(Material(label, pattern, first, first * dark, period, gloss))
         return len(self.materials) - 1
 
-    def add(self, kind: int, centre: list[float], half: list[float], yaw: float, material: int) -> None:
+    def add(self, kind: int, center: list[float], half: list[float], yaw: float, material: int) -> None:
         """One solid."""
-        self.solids.append((kind, centre, half, yaw, material))
+        self.solids.append((kind, center, half, yaw, material))
 
     def free(self, x: float, y: float, radius: float) -> bool:
         """Whether a circle on the floor touches nothing."""

@@ -12,7 +12,7 @@ from mtpsl.data.scenes.solids import FACES, Solids, faces_and_normals, first_ent
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera in a world whose z points up; lengths in metres.
+    """A pinhole camera in a world whose z points up; lengths in meters.
 
     The columns of `axes` are the directions to the right, up and back (towards the viewer) in the world. `fov` is the
     vertical field of view in radians; pixels are square and the optical axis meets the middle of the image.
@@ -27,7 +27,7 @@ class Camera:
         return height / 2 / float(np.tan(self.fov / 2))
 
     def rays(self, height: int, width: int) -> Float[np.ndarray, "p 3"]:
-        """World directions through the pixels' centres, row by row, each reaching one metre along the optical axis."""
+        """World directions through the pixels' centers, row by row, each reaching one meter along the optical axis."""
         x = (np.arange(width) + 0.5 - width / 2) / self.focal(height)
         y = (height / 2 - np.arange(height) - 0.5) / self.focal(height)
         seen = np.stack(np.broadcast_arrays(x[None, :], y[:, None], -1.0), -1)
@@ -39,7 +39,7 @@ class Hits:
     """What each ray meets first.
 
     `distance` is in lengths of the ray's direction; `solid` is 0 for the room and i + 1 for solid i; `normal` is in
-    the world and points to the side that the ray comes from; `point` is in the solid's frame, from its centre (for the
+    the world and points to the side that the ray comes from; `point` is in the solid's frame, from its center (for the
     room: in the world).
     """
 
@@ -89,7 +89,7 @@ def trace(
     pixels = np.flatnonzero(distance < hits.distance)
     solid, reached = nearest[pixels], distance[pixels]
     direction = nonzero(solids.to_local(rays[pixels], solid))
-    start = solids.to_local((origin - solids.centre)[solid].astype(np.float32), solid)
+    start = solids.to_local((origin - solids.center)[solid].astype(np.float32), solid)
     point = start + reached[:, None] * direction
     face, normal = faces_and_normals(solids, solid, start, direction, point)
     hits.distance[pixels], hits.solid[pixels], hits.face[pixels] = reached, solid + 1, face
@@ -114,7 +114,7 @@ def trace_room(room: Float[np.ndarray, " 3"], origin: Float[np.ndarray, " 3"], r
 def lit(
     solids: Solids, light: Float[np.ndarray, " 3"], points: Float[np.ndarray, "p 3"], bias: float = 0.01
 ) -> Bool[np.ndarray, " p"]:
-    """Which points no solid hides from a light; what is nearer than `bias` metres in front of a point is the point."""
+    """Which points no solid hides from a light; what is nearer than `bias` meters in front of a point is the point."""
     rays = points - light.astype(np.float32)
     length = np.sqrt(np.einsum("pd,pd->p", rays, rays))
     distance, _ = first_entries(solids, light, rays)

@@ -35,7 +35,7 @@ def render(
 
 
 def boundaries(surface: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Where the right or the lower neighbour differs."""
+    """Where the right or the lower neighbor differs."""
     edge = np.zeros(surface.shape, bool)
     edge[:, :-1] |= surface[:, :-1] != surface[:, 1:]
     edge[:-1] |= surface[:-1] != surface[1:]

@@ -14,7 +14,7 @@ from mtpsl.data.scenes.solids import Solids
 
 @dataclass(frozen=True)
 class Scene:
-    """A furnished room, from the world's origin to the corner `room`; lengths in metres.
+    """A furnished room, from the world's origin to the corner `room`; lengths in meters.
 
     `materials` starts with those of floor, walls and ceiling; `worn` names the material of each solid. `light` is a
     lamp inside the room; `ambient` is the share of light that comes from everywhere. `seed` is for patterns' details.
@@ -51,9 +51,9 @@ def random_scene(random: np.random.Generator) -> Scene:
             b.taken.append((*place, size * spread))
             build(b, *place, 0.0, size)
     light = np.array([b.between(0.25, 0.75), b.between(0.25, 0.75), 1.0]) * room - [0, 0, b.between(0.1, 0.3)]
-    kind, centre, half, turn, worn = zip(*b.solids, strict=True) if b.solids else ((), (), (), (), ())
+    kind, center, half, turn, worn = zip(*b.solids, strict=True) if b.solids else ((), (), (), (), ())
     solids = Solids(
-        np.array(kind, int), np.array(centre).reshape(-1, 3), np.array(half).reshape(-1, 3), np.array(turn, float)
+        np.array(kind, int), np.array(center).reshape(-1, 3), np.array(half).reshape(-1, 3), np.array(turn, float)
     )
     seed = int(random.integers(2**16))
     return Scene(room, solids, np.array(worn, int), b.materials, camera, light, b.between(0.35, 0.6), seed)

@@ -14,14 +14,14 @@ SIDE, BOTTOM, TOP, FACES = 0, 4, 5, 6
 
 @dataclass(frozen=True)
 class Solids:
-    """Solids with a vertical axis, in a world whose z points up; lengths in metres.
+    """Solids with a vertical axis, in a world whose z points up; lengths in meters.
 
     `half` holds half the extent along the solid's own axes, which `yaw` (radians, counterclockwise) turns about the
     vertical: radius, radius, half the height of a cylinder; three times the radius of a sphere.
     """
 
     kind: Int[np.ndarray, " n"]
-    centre: Float[np.ndarray, "n 3"]
+    center: Float[np.ndarray, "n 3"]
     half: Float[np.ndarray, "n 3"]
     yaw: Float[np.ndarray, " n"]
 
@@ -48,7 +48,7 @@ def first_entries(
     All rays start at `origin`, outside of every solid.
     """
     distance, which = np.full(len(rays), np.inf, np.float32), np.zeros(len(rays), int)
-    start = solids.to_local((origin - solids.centre).astype(np.float32), np.arange(len(solids.kind)))
+    start = solids.to_local((origin - solids.center).astype(np.float32), np.arange(len(solids.kind)))
     near = near_solids(solids, origin, rays)
     for i, kind in enumerate(solids.kind.tolist()):
         pixels = np.flatnonzero(near[i])
@@ -75,12 +75,12 @@ def near_solids(
 ) -> Bool[np.ndarray, "n p"]:
     """Which rays meet the sphere around each solid (a little larger, for rounding); the others miss the solid."""
     around = np.where(solids.kind == SPHERE, solids.half[:, 0] ** 2, (solids.half**2).sum(1)) * 1.02
-    centre = solids.centre - origin
-    outside = (centre**2).sum(1) - around
-    # How far along a ray a centre has to lie for the ray to come close enough; from inside, every ray does.
+    center = solids.center - origin
+    outside = (center**2).sum(1) - around
+    # How far along a ray a center has to lie for the ray to come close enough; from inside, every ray does.
     enough = np.where(outside > 0, np.sqrt(np.maximum(outside, 0)), -np.inf).astype(np.float32)
     units = rays / np.sqrt(np.einsum("pd,pd->p", rays, rays))[:, None]
-    return centre.astype(np.float32) @ units.T > enough[:, None]
+    return center.astype(np.float32) @ units.T > enough[:, None]
 
 
 def within_slabs(
@@ -96,7 +96,7 @@ def within_circle(
 ) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
     """From where to where a ray runs inside a circle or sphere around zero; an empty range where it misses.
 
-    The discriminant is taken at the ray's point nearest to the centre: the textbook's b² - 4ac cancels in float32.
+    The discriminant is taken at the ray's point nearest to the center: the textbook's b² - 4ac cancels in float32.
     """
     square = np.einsum("pd,pd->p", direction, direction)
     middle = -(direction @ start) / square

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from folder_sets import assert_same_sample
-from label_files import GREY, PALETTE, RGB, write_png
+from label_files import GRAY, PALETTE, RGB, write_png
 from mtpsl.data import DATASETS, FolderDataset, convert_dataset
 from mtpsl.data.formats import EdgesFormat, SegmentationFormat
 from mtpsl.data.formats.base import LabelFormat
@@ -21,7 +21,7 @@ COLORED = SegmentationFormat(["wall", "car", "dog"], colors=COLORS, ignore=[255,
 CLASSES = np.array([[0, 1, 2, 2], [1, 0, 0, 1]])
 
 
-def save(path: Path, numbers: object, kind: int = GREY, bits: int = 8, table: object = None) -> Path:
+def save(path: Path, numbers: object, kind: int = GRAY, bits: int = 8, table: object = None) -> Path:
     return write_png(path, np.asarray(numbers), bits, kind, None if table is None else np.asarray(table))
 
 
@@ -61,13 +61,13 @@ def test_a_mask_in_colors_asks_for_a_color_of_each_class(tmp_path, colors):
     text = complaint(SegmentationFormat(3, colors=colors), path)
     assert "name another color for each class, as colors: [[0, 0, 0], [128, 0, 0]], in a dataset.yaml" in text
     assert "[128, 0, 0] at 3 pixels" in text
-    assert "grey" not in text
+    assert "gray" not in text
 
 
-def test_grey_colors_are_colors_where_they_are_named(tmp_path):
-    grey = SegmentationFormat(2, colors=[[255, 255, 255], [0, 0, 0]])
+def test_gray_colors_are_colors_where_they_are_named(tmp_path):
+    gray = SegmentationFormat(2, colors=[[255, 255, 255], [0, 0, 0]])
     path = save(tmp_path / "a.png", np.dstack([255 * (CLASSES > 0)] * 3), RGB)
-    assert grey.read(path, None)[0].tolist() == (CLASSES == 0).tolist()
+    assert gray.read(path, None)[0].tolist() == (CLASSES == 0).tolist()
 
 
 def test_a_color_table_that_was_reordered_is_noticed(tmp_path):
@@ -81,7 +81,7 @@ def test_a_color_table_that_was_reordered_is_noticed(tmp_path):
     assert COLORED.read(beyond, None)[0].tolist() == (2 - CLASSES).tolist()
 
 
-def test_grey_levels_in_a_color_table_count_where_its_places_mean_nothing(tmp_path):
+def test_gray_levels_in_a_color_table_count_where_its_places_mean_nothing(tmp_path):
     path = save(tmp_path / "a.png", CLASSES.clip(max=1), PALETTE, table=[[255] * 3, [0] * 3])
     for label_format in (SegmentationFormat(2, values=[0, 255]), EdgesFormat(values=[0, 255])):
         assert label_format.read(path, None)[0].squeeze(0).tolist() == (CLASSES == 0).tolist()

@@ -166,12 +166,12 @@ def test_normals_with_a_wrong_offset_are_refused(tmp_path):
 
 
 def test_what_is_above_the_threshold_is_salient(tmp_path):
-    grey = png(tmp_path / "a.png", np.array([[0, 127, 128, 255]], np.uint8))
-    target, valid = SaliencyFormat().read(grey, (1, 4))
+    gray = png(tmp_path / "a.png", np.array([[0, 127, 128, 255]], np.uint8))
+    target, valid = SaliencyFormat().read(gray, (1, 4))
     assert target.dtype == torch.float32
     assert target.tolist() == [[[0, 0, 1, 1]]]
     assert valid.all()
-    target, valid = SaliencyFormat(threshold=0, ignore=[255]).read(grey, (1, 4))
+    target, valid = SaliencyFormat(threshold=0, ignore=[255]).read(gray, (1, 4))
     assert target.tolist() == [[[0, 1, 1, 0]]]
     assert valid.tolist() == [[True, True, True, False]]
     shares = npy(tmp_path / "b.npy", np.array([[0.2, 0.5, 0.7]], np.float32))
@@ -230,7 +230,7 @@ def test_a_thin_line_survives_shrinking_and_unknown_pixels_do_not_become_backgro
     assert EdgesFormat().resize(edge, valid, (18, 24))[0].sum() == 4 * edge.sum()
 
 
-def test_nearest_picks_the_pixel_under_the_centre():
+def test_nearest_picks_the_pixel_under_the_center():
     x = torch.arange(12).view(3, 4)
     assert nearest(x, (1, 2)).tolist() == [[5, 7]]
     assert torch.equal(nearest(nearest(x, (6, 8)), (3, 4)), x)

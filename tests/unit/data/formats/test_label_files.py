@@ -12,7 +12,7 @@ from PIL import Image
 from label_files import (
     BIT_FORMS,
     EVERY_FORM,
-    GREY_ALPHA,
+    GRAY_ALPHA,
     PALETTE,
     PALETTE_FORMS,
     RGB,
@@ -68,7 +68,7 @@ def test_zero_and_one_are_read_in_every_form(tmp_path, form, label_format):
 
 
 @pytest.mark.parametrize(
-    "form", [form for form in EVERY_FORM if form not in ("png grey 2", "png grey 4", *PALETTE_FORMS)]
+    "form", [form for form in EVERY_FORM if form not in ("png gray 2", "png gray 4", *PALETTE_FORMS)]
 )
 def test_depth_is_read_in_every_form_of_at_least_eight_bits(tmp_path, form):
     target, valid = DepthFormat(scale=0.5).read(write_as(form, tmp_path, NUMBERS), NUMBERS.shape)
@@ -79,9 +79,9 @@ def test_depth_is_read_in_every_form_of_at_least_eight_bits(tmp_path, form):
 @pytest.mark.parametrize(
     ("form", "found"),
     [
-        ("png grey 1", "8 or 16 bits in a PNG, not 1"),
-        ("png grey 2", "8 or 16 bits in a PNG, not 2"),
-        ("png grey 4", "8 or 16 bits in a PNG, not 4"),
+        ("png gray 1", "8 or 16 bits in a PNG, not 1"),
+        ("png gray 2", "8 or 16 bits in a PNG, not 2"),
+        ("png gray 4", "8 or 16 bits in a PNG, not 4"),
         ("npy bool", "not bool"),
         ("png palette 1", "not a color table"),
         ("png palette 8", "not a color table"),
@@ -92,7 +92,7 @@ def test_depth_is_refused_where_its_numbers_are_left_open(tmp_path, form, found)
 
 
 def test_depth_that_is_missing_everywhere_may_have_one_bit(tmp_path):
-    for form in ("png grey 1", "png grey 4", "npy bool"):
+    for form in ("png gray 1", "png gray 4", "npy bool"):
         assert not DepthFormat().read(write_as(form, tmp_path, 0 * ZERO_ONE), ZERO_ONE.shape)[1].any()
 
 
@@ -119,10 +119,10 @@ def test_normals_are_read_with_all_their_bits(tmp_path, bits, kind, declared):
 
 
 def test_transparent_labels_are_refused_by_every_task(tmp_path):
-    grey = write_png(tmp_path / "a.png", np.dstack([ZERO_ONE, 255 * ZERO_ONE]), 8, GREY_ALPHA)
+    gray = write_png(tmp_path / "a.png", np.dstack([ZERO_ONE, 255 * ZERO_ONE]), 8, GRAY_ALPHA)
     color = write_png(tmp_path / "b.png", np.dstack([ZERO_ONE] * 3 + [255 * ZERO_ONE]), 8, RGB_ALPHA)
     for label_format in ALL:
-        for path in (grey, color):
+        for path in (gray, color):
             expected = "3 channels" if isinstance(label_format, NormalsFormat) else "remove the alpha channel"
             assert expected in complaint(label_format, path)
 
@@ -134,7 +134,7 @@ def test_a_jpeg_named_png_is_refused_as_a_label(tmp_path):
 
 
 @pytest.mark.parametrize("bits", [2, 4])
-def test_few_bits_of_saliency_are_grey_levels(tmp_path, bits):
+def test_few_bits_of_saliency_are_gray_levels(tmp_path, bits):
     levels = np.arange(2**bits)[None]
     target, _ = SaliencyFormat().read(write_png(tmp_path / "a.png", levels, bits), levels.shape)
     assert target[0].tolist() == (levels > (2**bits - 1) / 2).tolist()
@@ -158,18 +158,18 @@ def test_the_threshold_of_saliency_fits_the_numbers_of_a_file(tmp_path, numbers,
 
 def test_a_threshold_that_is_declared_holds_for_all_but_single_bits(tmp_path):
     strict = SaliencyFormat(threshold=127.5)
-    assert not strict.read(write_as("png grey 8", tmp_path, ZERO_ONE), ZERO_ONE.shape)[0].any()
-    assert strict.read(write_as("png grey 1", tmp_path, ZERO_ONE), ZERO_ONE.shape)[0][0].tolist() == ZERO_ONE.tolist()
+    assert not strict.read(write_as("png gray 8", tmp_path, ZERO_ONE), ZERO_ONE.shape)[0].any()
+    assert strict.read(write_as("png gray 1", tmp_path, ZERO_ONE), ZERO_ONE.shape)[0][0].tolist() == ZERO_ONE.tolist()
 
 
 @pytest.mark.parametrize("numbers", [[[0, 40000]], [[-3.0, 2.0]]])
-def test_saliency_outside_of_grey_values_wants_a_threshold(tmp_path, numbers):
+def test_saliency_outside_of_gray_values_wants_a_threshold(tmp_path, numbers):
     np.save(tmp_path / "a.npy", numbers)
     assert "`threshold: 0.5`" in complaint(SaliencyFormat(), tmp_path / "a.npy")
     assert SaliencyFormat(threshold=1).read(tmp_path / "a.npy", None)[0].any()
 
 
-def test_saliency_reads_grey_color_tables_and_masks_of_two_places(tmp_path):
+def test_saliency_reads_gray_color_tables_and_masks_of_two_places(tmp_path):
     places = np.array([[0, 1, 1]])
     inverse = write_png(tmp_path / "a.png", places, 8, PALETTE, np.array([[255] * 3, [0] * 3]))
     assert SaliencyFormat().read(inverse, None)[0].tolist() == [[[1, 0, 0]]]
@@ -181,7 +181,7 @@ def test_saliency_reads_grey_color_tables_and_masks_of_two_places(tmp_path):
 
 
 @pytest.mark.parametrize("label_format", [DepthFormat(), EdgesFormat(), SaliencyFormat()])
-def test_pictures_in_colors_are_never_to_be_saved_as_grey(tmp_path, label_format):
+def test_pictures_in_colors_are_never_to_be_saved_as_gray(tmp_path, label_format):
     text = complaint(label_format, write_png(tmp_path / "a.png", TABLE[NUMBERS], 8, RGB))
     assert "1 channel, not 3 that differ: store the numbers themselves" in text
 

@@ -86,7 +86,7 @@ def test_ids_become_classes(root, classes, expected):
     assert sample.targets["segmentation"][1].tolist() == [max(index, 0) for index in expected]
 
 
-def test_disparity_becomes_inverse_depth_in_one_over_metres(root):
+def test_disparity_becomes_inverse_depth_in_one_over_meters(root):
     sample = Cityscapes(root, "train")[0]
     inverse, valid = sample.targets["depth"][0, 0], sample.valid["depth"][0]
     assert valid[:5].tolist() == [False, True, True, True, True]

@@ -30,7 +30,7 @@ def save_images(path: Path, **arrays: np.ndarray) -> None:
 
 def camera_plane(normal: np.ndarray, distance: float) -> np.ndarray:
     """Depth of a plane, with the published camera at the size of these images."""
-    v, u = np.mgrid[:HEIGHT, :WIDTH] * 16 + 7.5  # centres of 16 x 16 pixels each
+    v, u = np.mgrid[:HEIGHT, :WIDTH] * 16 + 7.5  # centers of 16 x 16 pixels each
     rays = np.stack(((u - 325.58) / 518.86, -(v - 253.74) / 519.47, -np.ones(u.shape)), -1)
     return -distance / (rays @ normal)
 

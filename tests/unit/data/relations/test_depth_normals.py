@@ -47,9 +47,9 @@ def test_a_plane_has_its_normal_at_every_pixel(direction, radius):
 
 def test_normals_do_not_depend_on_the_unit_of_depth():
     depth = plane_depth(np.array([0.6, 0.0, 0.8]), 2.0) + 0.01 * np.sin(np.arange(80) / 5)
-    metres, _ = normals_from_depth(depth, depth > 0, CAMERA)
-    millimetres, _ = normals_from_depth(1000 * depth, depth > 0, CAMERA)
-    np.testing.assert_allclose(metres, millimetres, atol=1e-6)
+    meters, _ = normals_from_depth(depth, depth > 0, CAMERA)
+    millimeters, _ = normals_from_depth(1000 * depth, depth > 0, CAMERA)
+    np.testing.assert_allclose(meters, millimeters, atol=1e-6)
 
 
 def test_a_floor_looks_up_and_a_wall_to_the_right_looks_left():
@@ -64,12 +64,12 @@ def test_a_floor_looks_up_and_a_wall_to_the_right_looks_left():
 
 
 def test_a_sphere_has_the_normals_of_a_sphere():
-    directions, centre, radius = rays(CAMERA, SIZE), np.array([0.1, -0.1, -3.0]), 1.0
-    a, b = (directions**2).sum(-1), directions @ centre
-    root = b**2 - a * (centre @ centre - radius**2)
+    directions, center, radius = rays(CAMERA, SIZE), np.array([0.1, -0.1, -3.0]), 1.0
+    a, b = (directions**2).sum(-1), directions @ center
+    root = b**2 - a * (center @ center - radius**2)
     hit = root > 0
     depth = np.where(hit, (b - np.sqrt(np.maximum(root, 0))) / a, 0)
-    exact = (depth[..., None] * directions - centre) / radius
+    exact = (depth[..., None] * directions - center) / radius
     normals, valid = normals_from_depth(depth, hit, CAMERA, radius=2)
     inner = hit & (exact[..., 2] > 0.7)  # nearer to the rim a pixel spans more than 4 degrees
     errors = angles(normals, exact)[valid & inner]

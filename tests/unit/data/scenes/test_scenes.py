@@ -20,10 +20,10 @@ TASKS = ("segmentation", "depth", "normals", "edges")
 
 
 def solids(*some: tuple[int, tuple[float, float, float], tuple[float, float, float], float]) -> Solids:
-    kind, centre, half, yaw = zip(*some, strict=True) if some else ((), (), (), ())
+    kind, center, half, yaw = zip(*some, strict=True) if some else ((), (), (), ())
     return Solids(
         np.array(kind, int),
-        np.array(centre, float).reshape(-1, 3),
+        np.array(center, float).reshape(-1, 3),
         np.array(half, float).reshape(-1, 3),
         np.array(yaw, float),
     )
@@ -31,8 +31,8 @@ def solids(*some: tuple[int, tuple[float, float, float], tuple[float, float, flo
 
 def scene(*some: tuple[int, tuple[float, float, float], tuple[float, float, float], float], **view: float) -> Scene:
     """A room of 4 x 3 x 2.5 m, seen from (1, 1.5, 1.2) along +x."""
-    grey = np.full(3, 0.5)
-    materials = [Material(label, "plain", grey, grey, 0.5) for label in ("floor", "wall", "ceiling", "crate")]
+    gray = np.full(3, 0.5)
+    materials = [Material(label, "plain", gray, gray, 0.5) for label in ("floor", "wall", "ceiling", "crate")]
     camera = look(np.array([1.0, 1.5, 1.2]), **{"fov": 1.0, **view})
     room, light = np.array([4.0, 3.0, 2.5]), np.array([2.0, 1.5, 2.3])
     return Scene(room, solids(*some), np.full(len(some), 3), materials, camera, light, 0.5, 0)
@@ -54,8 +54,8 @@ def seen_points(a_scene: Scene, depth: torch.Tensor) -> np.ndarray:
 def is_inside(a: Solids, points: np.ndarray) -> np.ndarray:
     """Which solids (n, ...) contain points (..., 3), from the implicit equations."""
     found = []
-    for kind, centre, half, yaw in zip(a.kind, a.centre, a.half, a.yaw, strict=True):
-        moved = points - centre
+    for kind, center, half, yaw in zip(a.kind, a.center, a.half, a.yaw, strict=True):
+        moved = points - center
         turn = np.array([[np.cos(yaw), np.sin(yaw), 0], [-np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
         local = np.abs(moved @ turn.T) / half
         if kind == BOX:
@@ -114,15 +114,15 @@ def test_normals_of_an_empty_room_point_inwards_in_the_frame_of_the_camera():
 
 
 def test_points_on_a_sphere_are_at_radius_distance_and_normals_along_the_radius():
-    centre, radius = (2.6, 1.7, 0.9), 0.5
-    a_scene = scene((SPHERE, centre, (radius,) * 3, 0.3), yaw=0.2, pitch=-0.3, roll=0.1)
+    center, radius = (2.6, 1.7, 0.9), 0.5
+    a_scene = scene((SPHERE, center, (radius,) * 3, 0.3), yaw=0.2, pitch=-0.3, roll=0.1)
     targets = labels(a_scene)
     on_it = (targets["segmentation"] == CLASSES.index("crate")).numpy()
-    from_centre = seen_points(a_scene, targets["depth"]) - (np.array(centre) - [1, 1.5, 1.2]) @ a_scene.camera.axes
+    from_center = seen_points(a_scene, targets["depth"]) - (np.array(center) - [1, 1.5, 1.2]) @ a_scene.camera.axes
     assert on_it.mean() > 0.05
-    assert np.linalg.norm(from_centre[on_it], axis=-1) == pytest.approx(radius, rel=1e-4)
+    assert np.linalg.norm(from_center[on_it], axis=-1) == pytest.approx(radius, rel=1e-4)
     normals = targets["normals"].permute(1, 2, 0).numpy()[on_it]
-    assert normals == pytest.approx(from_centre[on_it] / radius, abs=1e-3)
+    assert normals == pytest.approx(from_center[on_it] / radius, abs=1e-3)
 
 
 def test_every_pixel_shows_the_first_solid_on_its_ray(random_room: Scene):
@@ -163,14 +163,14 @@ def test_normals_are_unit_vectors_and_images_have_256_steps(hundred: list[Sample
         assert one.image.max() <= 1
 
 
-def test_edges_are_where_the_right_or_lower_neighbour_is_another_face(random_room: Scene):
+def test_edges_are_where_the_right_or_lower_neighbor_is_another_face(random_room: Scene):
     edges = labels(random_room)["edges"][0]
     camera = random_room.camera
     surface = trace(random_room.solids, random_room.room, camera.position, camera.rays(*SIZE)).surface.reshape(SIZE)
     for row in range(SIZE[0]):
         for column in range(SIZE[1]):
-            neighbours = {surface[row, min(column + 1, SIZE[1] - 1)], surface[min(row + 1, SIZE[0] - 1), column]}
-            assert edges[row, column] == float(neighbours != {surface[row, column]})
+            neighbors = {surface[row, min(column + 1, SIZE[1] - 1)], surface[min(row + 1, SIZE[0] - 1), column]}
+            assert edges[row, column] == float(neighbors != {surface[row, column]})
 
 
 def test_a_change_of_class_or_a_jump_of_depth_is_an_edge(hundred: list[Sample]):
@@ -204,13 +204,13 @@ def test_things_stand_on_the_floor_or_on_each_other_and_inside_the_room(random_r
     long, wide, tall = a.half.T
     extent = np.stack([long * cos + wide * sin, long * sin + wide * cos, tall], 1)
     extent[a.kind != BOX] = a.half[a.kind != BOX]
-    assert (a.centre - extent > -1e-6).all()
-    assert (a.centre + extent < random_room.room + 1e-6).all()
-    bottom = (a.centre - extent)[:, 2]
+    assert (a.center - extent > -1e-6).all()
+    assert (a.center + extent < random_room.room + 1e-6).all()
+    bottom = (a.center - extent)[:, 2]
     for i in np.flatnonzero(bottom > 1e-6):
         if random_room.materials[random_room.worn[i]].label == "picture":
             continue
-        under = a.centre[i] - [0, 0, extent[i, 2] + 1e-3]
+        under = a.center[i] - [0, 0, extent[i, 2] + 1e-3]
         cos, sin = np.cos(a.yaw[i]), np.sin(a.yaw[i])
         leg = (a.half[i, :2] - 0.07) @ np.array([[cos, sin, 0], [-sin, cos, 0]])  # where a table's would be
         assert is_inside(a, np.stack([under, under + leg])).any()
