@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,8 @@ from mtpsl.errors import UserError
 from mtpsl.shipped_files import find, headline, shipped
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mtpsl.sweep.drive import Engine
     from mtpsl.sweep.jobs import Job
     from mtpsl.sweep.plan import PlannedRun
@@ -85,11 +87,16 @@ def sweep(arguments: Sequence[str]) -> None:
     finally:
         _show(table, runs, jobs, out)
     if failed:
-        console.print(f"{len(failed)} of {len(jobs)} runs failed:", markup=False)
-        for run, reason in failed.items():
-            console.print(f"  {run}: {reason}", markup=False, highlight=False, soft_wrap=True)
-        console.print("The same command trains them again, from where they stopped.")
+        _show_failures(failed, len(jobs), console)
         raise SystemExit(1)
+
+
+def _show_failures(failed: Mapping[str, str], jobs: int, console: Console) -> None:
+    """Say which of so many runs failed, and why."""
+    console.print(f"{len(failed)} of {jobs} runs failed:", markup=False)
+    for run, reason in failed.items():
+        console.print(f"  {run}: {reason}", markup=False, highlight=False, soft_wrap=True)
+    console.print("The same command trains them again, from where they stopped.")
 
 
 def _show(table: Table, runs: Sequence[PlannedRun], jobs: Sequence[Job], out: Path) -> None:

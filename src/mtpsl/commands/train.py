@@ -15,7 +15,7 @@ from mtpsl.errors import UserError
 from mtpsl.plugins import CODE, trust_from_here
 
 if TYPE_CHECKING:
-    pass
+    from mtpsl.training.config import RunConfig
 
 USUAL = "own_data"
 """The recipe of runs without one."""
@@ -36,11 +36,7 @@ def train(arguments: Sequence[str]) -> None:
         recipes.append(file)
 
     with loading():
-        from mtpsl.training.config import overlaid, parse_config, read_options
-        from mtpsl.training.from_here import from_here
-        from mtpsl.training.own_code import anchored
         from mtpsl.training.run_folder import RunFolder
-        from mtpsl.training.without_recipe import without_recipe
 
     if {"-h", "--help", "--help-all"} & set(words):
         print(HELP, flush=True)
@@ -49,6 +45,37 @@ def train(arguments: Sequence[str]) -> None:
             raise UserError("--resume RUN takes its options from RUN/config.yaml: give no recipe, file or --out")
         if not RunFolder(Path(resume)).config.is_file():
             raise UserError(f"{resume} is not a run folder: it has no config.yaml")
+    config = read_configuration(words, recipes, resume)
+    if resume is not None:
+        root = config.data.root
+        if root is not None and not Path(root).exists():
+            raise UserError(f"{resume}: its data is not at {root} any more: give its place now with --data.root DATA")
+    elif out is None:
+        raise UserError("--out is missing: name the folder to make for this run, e.g. --out runs/first")
+
+    with loading():
+        from mtpsl.training.malloc import memory_needed
+        from mtpsl.training.run import train as train_run
+
+    folder = Path(resume if resume is not None else str(out))
+    if resume is None and config.objective == "stl" and (config.tasks is None or len(config.tasks) != 1):
+        train_each_task(config, folder, progress=not quiet)
+        return
+    before = modified(RunFolder(folder).checkpoint)
+    with memory_needed(LESS_MEMORY):
+        scores = train_run(config, folder, resume=resume is not None, progress=not quiet)
+    if resume is not None and modified(RunFolder(folder).checkpoint) == before:
+        print(f"{resume}: was trained to its last epoch already")
+    report(scores, folder)
+
+
+def read_configuration(words: Sequence[str], recipes: Sequence[str], resume: str | None) -> RunConfig:
+    """What is to be trained: options over recipes, or over what the run to continue was trained with."""
+    from mtpsl.training.config import overlaid, parse_config, read_options
+    from mtpsl.training.from_here import from_here
+    from mtpsl.training.own_code import anchored
+    from mtpsl.training.without_recipe import without_recipe
+
     stored: dict[str, Any] = {}
     copies = None
     for path in [Path(resume) / "config.yaml"] if resume is not None else map(find_recipe, recipes):
@@ -60,35 +87,22 @@ def train(arguments: Sequence[str]) -> None:
             print(note, file=sys.stderr)
     where = resume or " and ".join(recipes) or "the recipe"
     others = ("out", "resume", "quiet", "trust-code")
-    config = from_here(parse_config(words, stored, others=others, where=where, copies=copies))
-    if resume is not None:
-        root = config.data.root
-        if root is not None and not Path(root).exists():
-            raise UserError(f"{resume}: its data is not at {root} any more: give its place now with --data.root DATA")
-    elif out is None:
-        raise UserError("--out is missing: name the folder to make for this run, e.g. --out runs/first")
+    return from_here(parse_config(words, stored, others=others, where=where, copies=copies))
 
-    with loading():
-        from mtpsl.training.malloc import memory_needed
-        from mtpsl.training.run import train as train_run
-        from mtpsl.training.run_data import run_data
 
-    folder = Path(resume if resume is not None else str(out))
-    if resume is None and config.objective == "stl" and (config.tasks is None or len(config.tasks) != 1):
-        if folder.exists() and os.environ.get("LOCAL_RANK", "0") == "0":
-            raise UserError(f"{folder} exists already: choose another --out")
-        names = [task.name for task in run_data(config).tasks]
-        for name, single in [(name, config.single(name, names)) for name in names]:
-            with memory_needed(LESS_MEMORY):
-                scores = train_run(single, folder / name, progress=not quiet)
-            report(scores, folder / name)
-        return
-    before = modified(RunFolder(folder).checkpoint)
-    with memory_needed(LESS_MEMORY):
-        scores = train_run(config, folder, resume=resume is not None, progress=not quiet)
-    if resume is not None and modified(RunFolder(folder).checkpoint) == before:
-        print(f"{resume}: was trained to its last epoch already")
-    report(scores, folder)
+def train_each_task(config: RunConfig, folder: Path, *, progress: bool) -> None:
+    """Train a network per task, in a run folder each."""
+    from mtpsl.training.malloc import memory_needed
+    from mtpsl.training.run import train as train_run
+    from mtpsl.training.run_data import run_data
+
+    if folder.exists() and os.environ.get("LOCAL_RANK", "0") == "0":
+        raise UserError(f"{folder} exists already: choose another --out")
+    names = [task.name for task in run_data(config).tasks]
+    for name, single in [(name, config.single(name, names)) for name in names]:
+        with memory_needed(LESS_MEMORY):
+            scores = train_run(single, folder / name, progress=progress)
+        report(scores, folder / name)
 
 
 def modified(file: Path) -> int:

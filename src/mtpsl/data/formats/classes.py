@@ -183,17 +183,7 @@ class SegmentationFormat(LabelFormat):
 class HumanPartsFormat(SegmentationFormat):
     """The part of a body at every pixel, as a class index; by default the seven classes of `HumanParts`.
 
-    Args:
-        classes: names of the classes, or their number; or the stored number of each name.
-        ignore: stored numbers, or colors as [[r, g, b]], that mean "unlabelled".
-        colors: an RGB triple from 0 to 255 per class: what RGB files hold, and what pictures show; None for a class
-            that no color stands for: pictures show it in one that is far from the others.
-        absent: how a class that neither predictions nor labels show enters mIoU: `skip` or `zero`.
-        values: the stored number of each class, or several in a list; by default 0, 1, ...
-        class_weights: what the loss of a pixel of each class is multiplied with, one number per class; or `balanced`:
-            all pixels over (classes times the class's pixels), counted in the training labels in use.
-        label_smoothing: the part of each label, from 0 to below 1, that goes to all classes alike.
-        dice: weight of a Dice loss beside cross-entropy.
+    Its fields are those of `SegmentationFormat`.
     """
 
     classes: Given = PART_NAMES
