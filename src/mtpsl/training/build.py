@@ -1,12 +1,14 @@
 """How a configuration becomes objects: the one place between an option and the constructor that takes it.
 
---objective.weight 2     training/config.py: `parse_config` makes recipe and options a `RunConfig`; an option is an
-|                argument of the chosen class
-v
-RunConfig                here: `build_objective(config, ...)`; so, too, network, weighting and augmentation, and
-|                `run_data` in training/run_data.py for the images
-v
-CrossTaskConsistency     objectives/cross_task.py: the constructor, which documents the option
+    --objective.views 1      training/config.py: `parse_config` makes recipe and options a `RunConfig`; an option is an
+            |                argument of the chosen class, or a field of a dataclass that it takes
+            v
+    RunConfig                here: `build_objective(config, ...)`; so, too, network, weighting and augmentation, and
+            |                `run_data` in training/run_data.py for the images
+            v
+    CrossTaskConsistency     objectives/cross_task.py: the constructor, which documents the option
+
+What is wrong with a value is said under the name of its group.
 """
 
 from __future__ import annotations
