@@ -18,6 +18,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "evaluate": commands.evaluate,
     "predict": commands.predict,
     "compare": commands.compare,
+    "report": commands.report,
     "sweep": commands.sweep,
     "check": commands.check,
     "convert": commands.convert,
@@ -42,6 +43,8 @@ Train one vision network for several dense prediction tasks from partially annot
   mtpsl predict RUN PICTURES --out DIR
                                       apply it to pictures of any size
   mtpsl compare RUN RUN ...           a table of runs, with the improvement over single-task networks
+  mtpsl report RUN ... [--out FILE.html]
+                                      one page to look at: labels, curves, predictions, errors
   mtpsl scenes OUT                    write the built-in scenes as a data set
   mtpsl import-checkpoint FILE --out RUN
                                       make a run of a checkpoint of the paper's authors

@@ -31,6 +31,7 @@ OTHER: dict[str, Any] = {
     "data.labels": "list.yaml",
     "data.workers": 1,
     "data.cache": False,
+    "training.report": False,
     "training.sheets": 1,
     "objective.mapping.checkpoint": True,
     "training.epochs": 4,

@@ -48,6 +48,7 @@ LINES = {
     "accelerator": Line("gpu", {"hardware"}),
     "devices": Line("2", {"hardware"}),
     "sheets": Line("1", {"sheets"}),
+    "report": Line("false", {"report"}, default="true"),
     "start_from": Line("RUN", {"start", "gradient"}),
 }
 """Observations are those of `observe_run`."""

@@ -76,7 +76,7 @@ MAY_IMPORT = {
     "evaluation": BASE | {"tasks", "networks"},
     "inference": BASE | {"tasks", "networks"},
     "visualization": BASE | {"tasks", "networks"},
-    "training": BASE | ALL | {"brackets", "option_errors"},
+    "training": BASE | ALL | {"brackets", "option_errors", "shipped_files"},
     "recipes": BASE | ALL,
     "sweep": BASE | ALL | {"shipped_files"},
     "commands": BASE | ALL | {"brackets", "recipes", "shipped_files", "sweep", "option_errors"},

@@ -9,6 +9,7 @@ from mtpsl.commands.import_checkpoint import import_checkpoint
 from mtpsl.commands.init import init
 from mtpsl.commands.predict import predict
 from mtpsl.commands.recipes import recipes
+from mtpsl.commands.report import report
 from mtpsl.commands.scenes import scenes
 from mtpsl.commands.sweep import sweep
 from mtpsl.commands.train import train
@@ -23,6 +24,7 @@ __all__ = [
     "init",
     "predict",
     "recipes",
+    "report",
     "scenes",
     "sweep",
     "train",

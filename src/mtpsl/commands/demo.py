@@ -41,6 +41,7 @@ def demo(arguments: Sequence[str]) -> None:
         from mtpsl.evaluation.compare import compare
         from mtpsl.evaluation.tables import print_table
         from mtpsl.training.config import parse_config, read_options
+        from mtpsl.training.report import write_report
         from mtpsl.training.run import train
         from mtpsl.training.run_folder import RunFolder
 
@@ -63,7 +64,8 @@ def demo(arguments: Sequence[str]) -> None:
         labels = "one label per image" if config.data.regime == "one" else "all labels"
         console.print(f"{method}: {config.training.epochs} epochs, {labels}, into {folder.path}")
         train(config, folder.path, resume=resume)
-    print_table(compare([values.out / method for method in RUNS]), console, metrics="all")
+    folders = [values.out / method for method in RUNS]
+    print_table(compare(folders), console, metrics="all")
     console.print(
         "\nsupervised and cross_task saw the same images, one label each, for the same number of steps; the third "
         "run shows what three times the labels would give. A run this short shows that everything works, not which "
@@ -71,6 +73,8 @@ def demo(arguments: Sequence[str]) -> None:
     )
     console.print(f"Look at {values.out}/*/pictures/sheets; mapped features: {values.out}/cross_task/pictures/mapped")
     console.print("Next, a folder of your own: mtpsl check DATA; mtpsl train --data.root DATA --out RUN")
+    page = write_report(folders, values.out / "report.html", overwrite=True)
+    console.print(f"All of it on one page, to open in a browser: {page}")
 
 
 def check_same(folder: RunFolder, wanted: Mapping[str, int | None]) -> None:

@@ -119,6 +119,8 @@ def report(scores: dict[str, Any], folder: Path) -> None:
         return
 
     print_scores(scores, f"{folder}, last epoch")
+    if (page := folder / "report.html").is_file():
+        print(f"look at it in a browser: {page}")
     best = RunFolder(folder).best_scores
     if best.is_file():
         content = json.loads(best.read_text(encoding="utf-8"))

@@ -24,6 +24,7 @@ AT_ANY_TIME = {
     "data.labels",
     "data.workers",
     "data.cache",
+    "training.report",
     "training.sheets",
 }
 """Options that may change even after the last epoch: where the data lies (its content may not), how it is read, what

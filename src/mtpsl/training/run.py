@@ -35,6 +35,7 @@ from mtpsl.training.own_code import code_of
 from mtpsl.training.pictures import draw_pictures
 from mtpsl.training.precision import with_precision
 from mtpsl.training.preload import fill_caches
+from mtpsl.training.report import report_after_training
 from mtpsl.training.run_data import RunData, image_size, run_data, training_sizes
 from mtpsl.training.run_folder import RunFolder
 from mtpsl.training.smallest_batch import check_smallest_batch
@@ -114,6 +115,8 @@ def train(
         shown = replace(data, validation=data.validation.at_image_size().spread(config.training.sheets))
         loader = Loaders(config, shown, objective).validation_loader(0, 1)
         draw_pictures(network, objective, data.tasks, loader, folder.path / "pictures", config.training.sheets)
+    if trainer.is_global_zero and config.training.report:
+        report_after_training(folder, config, data, network)
     return module.scores or folder.read_scores()
 
 

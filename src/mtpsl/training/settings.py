@@ -199,10 +199,8 @@ class TrainingSettings:
         scales: magnifications that augmentation draws from; 1 for none.
         flip: mirror half of the images.
         rotation: turn images about their center by up to this many degrees to either side (PASCAL: 20).
-        rescale: smallest and largest magnification about the center, drawn anew for each image; below 1 leaves a black
-            border (PASCAL: 0.75,1.25).
-        rescale_draw: how a magnification is drawn between the two of `rescale`: evenly on a logarithmic scale (`log`),
-            or evenly (`uniform`, published for PASCAL).
+        rescale: smallest and largest magnification about the center; below 1 leaves a black border (PASCAL: 0.75,1.25).
+        rescale_draw: how one is drawn between the two: on a logarithmic scale (`log`), or evenly (`uniform`: PASCAL).
         border: what `rotation` and `rescale` let in from outside of an image has no label (`unlabelled`), or the label
             0 of tasks with classes or boundaries (`zero`, published for PASCAL, where 0 is the background).
         photometric: how strongly brightness, contrast and saturation change at random, from 0 to 1; 0 for none.
@@ -214,6 +212,7 @@ class TrainingSettings:
         accelerator: `auto`, `cpu` or `gpu`.
         devices: processes (GPUs or CPU processes); each gets `batch_size` images per step.
         sheets: how many validation images are drawn into the run folder at the end.
+        report: write `report.html` at the end, a page that shows the run.
         start_from: a run folder whose network this run starts from, and its objective where both have the same one, to
             be tuned further with a fresh optimizer (e.g. one that `mtpsl import-checkpoint` made).
     """
@@ -248,6 +247,7 @@ class TrainingSettings:
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = 1
     sheets: int = 4
+    report: bool = True
     start_from: str | None = None
 
     def __post_init__(self) -> None:

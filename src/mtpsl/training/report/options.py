@@ -1,0 +1,111 @@
+"""What a run's options differ from, and the command that repeats it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtpsl.plugins import is_object
+from mtpsl.shipped_files import shipped
+from mtpsl.training.config import RunConfig, by_name, overlaid, parse_config, read_yaml
+
+PLACES = {"data.root", "data.description", "data.label_cache", "data.labels"}
+"""Options that no recipe gives."""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The recipe that is nearest to a run, or the defaults: `options` is all that it gives, by name."""
+
+    name: str
+    recipe: str | None
+    options: Mapping[str, Any]
+    given: Mapping[str, Any]
+
+
+def nearest(config: RunConfig) -> Basis:
+    """The shipped recipe from which the fewest options differ, the defaults if none is nearer than they are."""
+    names = {group: getattr(config, group) for group in ("network", "objective", "weighting")}
+    plain = {group: name for group, name in names.items() if not is_object(name) and ":" not in name}
+    defaults = parse_config([], plain).to_dict()
+    mine = by_name(config.to_dict())
+    bases = [Basis("the defaults", None, by_name(defaults), {})]
+    for path in shipped("recipes"):
+        given = read_yaml(path)
+        bases.append(Basis(f"the recipe {path.stem}", path.stem, by_name(overlaid(defaults, given)), given))
+    return min(bases, key=lambda basis: sum(differs(value, basis.options.get(name)) for name, value in mine.items()))
+
+
+def split_options(config: RunConfig, basis: Basis) -> tuple[list[tuple[str, str, str]], list[tuple[str, str]]]:
+    """The options that differ, with both values, and the others."""
+    mine = by_name(config.to_dict())
+    different = [
+        (name, written(value), written(basis.options.get(name)))
+        for name, value in mine.items()
+        if differs(value, basis.options.get(name))
+    ]
+    changed = {name for name, _, _ in different}
+    return different, [(name, written(value)) for name, value in mine.items() if name not in changed]
+
+
+def repeating(config: RunConfig, basis: Basis, folder: Path) -> list[tuple[str, str]]:
+    """The commands that train the same again: with the run's folder, and from nothing where the options say all."""
+    commands = [("With the run's folder:", shlex.join(["mtpsl", "train", str(folder / "config.yaml"), "--out", "NEW"]))]
+    mine = by_name(config.to_dict())
+    if basis.recipe is None:
+        return commands
+    words = []
+    for name, value in mine.items():
+        if differs(value, basis.options.get(name)):
+            words += [f"--{name.removesuffix('.name') if name != 'data.name' else name}", spelled(value)]
+    try:
+        again = parse_config(words, basis.given)
+    except ValueError:
+        return commands
+    if again.to_dict() == config.to_dict():
+        commands.append(
+            (
+                "Without it, where the data lies there:",
+                shlex.join(["mtpsl", "train", basis.recipe, *words, "--out", "NEW"]),
+            )
+        )
+    return commands
+
+
+def differs(one: Any, other: Any) -> bool:
+    """Whether two values of an option are not the same; numbers are, whatever their kind."""
+    return bool(comparable(one) != comparable(other))
+
+
+def comparable(value: Any) -> Any:
+    """A value in the form in which equal ones are equal."""
+    if isinstance(value, Mapping):
+        return {key: comparable(item) for key, item in value.items()}
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return [comparable(item) for item in value] if isinstance(value, Sequence) else value
+
+
+def written(value: Any) -> str:
+    """A value as a person reads it.
+
+    >>> written(None), written([96, 128]), written(True)
+    ('none', '96, 128', 'true')
+    """
+    if isinstance(value, list | tuple):
+        return ", ".join(map(written, value))
+    return "none" if value is None else json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
+
+
+def spelled(value: Any) -> str:
+    """A value as it is given on the command line."""
+    if isinstance(value, list | tuple) and value and not any(isinstance(x, list | tuple | Mapping) for x in value):
+        return ",".join(map(spelled, value))
+    return value if isinstance(value, str) else json.dumps(value)
