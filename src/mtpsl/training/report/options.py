@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mtpsl.networks import ALIASES
 from mtpsl.plugins import is_object
 from mtpsl.shipped_files import shipped
-from mtpsl.training.config import RunConfig, by_name, overlaid, parse_config, read_yaml
-
-PLACES = {"data.root", "data.description", "data.label_cache", "data.labels"}
-"""Options that no recipe gives."""
+from mtpsl.training.config import CHOICES, RunConfig, by_name, parse_config, read_yaml
 
 
 @dataclass(frozen=True)
@@ -28,16 +26,35 @@ class Basis:
 
 
 def nearest(config: RunConfig) -> Basis:
-    """The shipped recipe from which the fewest options differ, the defaults if none is nearer than they are."""
-    names = {group: getattr(config, group) for group in ("network", "objective", "weighting")}
+    """The shipped recipe from which the fewest options differ, or the defaults where fewer differ from them."""
+    names = {group: getattr(config, group) for group in CHOICES}
     plain = {group: name for group, name in names.items() if not is_object(name) and ":" not in name}
     defaults = parse_config([], plain).to_dict()
     mine = by_name(config.to_dict())
-    bases = [Basis("the defaults", None, by_name(defaults), {})]
-    for path in shipped("recipes"):
-        given = read_yaml(path)
-        bases.append(Basis(f"the recipe {path.stem}", path.stem, by_name(overlaid(defaults, given)), given))
+    bases = [
+        Basis(f"the recipe {path.stem}", path.stem, given_by(content, defaults), content)
+        for path, content in ((path, read_yaml(path)) for path in shipped("recipes"))
+    ]
+    bases.append(Basis("the defaults", None, given_by({}, defaults), {}))
     return min(bases, key=lambda basis: sum(differs(value, basis.options.get(name)) for name, value in mine.items()))
+
+
+def given_by(recipe: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """All options that a recipe gives, by name; of another network (objective, weighting) than its own the defaults.
+
+    Args:
+        recipe: its content.
+        defaults: all options of the run's network, objective and weighting.
+    """
+    result = dict(defaults)
+    for key, value in {**{group: default for group, (_, default, _) in CHOICES.items()}, **recipe}.items():
+        if key in CHOICES:
+            options = {"name": value} if isinstance(value, str) else dict(value)
+            options["name"] = ALIASES.get(options["name"], options["name"])
+            result[key] = {**defaults[key], **{name: x for name, x in options.items() if name in defaults[key]}}
+        else:
+            result[key] = {**defaults[key], **value} if isinstance(value, Mapping) else value
+    return by_name(result)
 
 
 def split_options(config: RunConfig, basis: Basis) -> tuple[list[tuple[str, str, str]], list[tuple[str, str]]]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from mtpsl.errors import UserError
@@ -109,7 +110,9 @@ def report_after_training(folder: RunFolder, config: RunConfig, data: RunData, n
         depth = Depth(sheets=config.training.sheets, seconds=SECONDS_AFTER_TRAINING)
         run = load_run(folder.path)
         source = of_training(network, data)
-        one = content(run, config, run.method, source, looked(source, depth), depth)
+        with torch.compiler.set_stance("force_eager"):  # images come one by one: do not compile for that
+            look = looked(source, depth)
+        one = content(run, config, run.method, source, look, depth)
         page = render(Report(titled(run), [one]))
         write_text(folder.path / FILE, page)
     except Exception as error:
