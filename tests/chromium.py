@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-HARMLESS = ("interestCohort", "Permissions-Policy")
+HARMLESS = ("interestCohort", "Permissions-Policy", "willReadFrequently")  # the last is of what tests do
 
 
 class Browser:

@@ -135,7 +135,7 @@ def test_runs_stand_beside_each_other_where_they_have_the_same_task() -> None:
             ["--data.root", "DATA", "--objective", "cross_task", "--network.encoder", "tf_efficientnet_lite1"],
             "own_data",
         ),
-        (["--data.root", "my data", "--objective.task_weights", "{depth: 2.0}", "--label", "a b"], "own_data"),
+        (["--data.root", "my data", "--objective.losses.task_weights", "{depth: 2.0}", "--label", "a b"], "own_data"),
         (["--data.root", "NYU", "--training.scales", "1.0,1.5", "--training.rescale", "0.8,1.2"], "nyuv2_one_label"),
         (["--data.root", "NYU", "--weighting", "fixed", "--weighting.weights", "{depth: 0.5}"], "nyuv2_all_labels"),
     ],

@@ -12,7 +12,8 @@ from typing import Any
 from mtpsl.networks import ALIASES
 from mtpsl.plugins import is_object
 from mtpsl.shipped_files import shipped
-from mtpsl.training.config import CHOICES, RunConfig, by_name, parse_config, read_yaml
+from mtpsl.training.config import CHOICES, RunConfig, parse_config, read_yaml
+from mtpsl.training.option_groups import by_name
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,12 @@ def given_by(recipe: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str
         recipe: its content.
         defaults: all options of the run's network, objective and weighting.
     """
-    result = dict(defaults)
-    for key, value in {**{group: default for group, (_, default, _) in CHOICES.items()}, **recipe}.items():
-        if key in CHOICES:
-            options = {"name": value} if isinstance(value, str) else dict(value)
-            options["name"] = ALIASES.get(options["name"], options["name"])
-            result[key] = {**defaults[key], **{name: x for name, x in options.items() if name in defaults[key]}}
-        else:
-            result[key] = {**defaults[key], **value} if isinstance(value, Mapping) else value
-    return by_name(result)
+    content: dict[str, Any] = {group: default for group, (_, default, _) in CHOICES.items()} | dict(recipe)
+    for group in CHOICES:
+        options = {"name": content[group]} if isinstance(content[group], str) else dict(content[group])
+        content[group] = {**options, "name": ALIASES.get(options["name"], options["name"])}
+    every = by_name(defaults)
+    return every | {name: value for name, value in by_name(content).items() if name in every}
 
 
 def split_options(config: RunConfig, basis: Basis) -> tuple[list[tuple[str, str, str]], list[tuple[str, str]]]:

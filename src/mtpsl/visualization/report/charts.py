@@ -19,7 +19,7 @@ def charts_of(runs: Sequence[RunContent]) -> list[dict[str, Any]]:
     A group is `name`, `unit` and `lines`; a line has a `name`, `epoch`, `minutes` since the start and values `y`.
     One run's losses are lines of one group, since their sizes can be compared; several runs' have a group per loss.
     """
-    charts = []
+    charts: list[dict[str, Any]] = []
     columns = list(dict.fromkeys(name for run in runs for name in run.history))
     losses = [name for name in columns if name == LOSS or name.startswith(f"{LOSS}/")]
     if len(runs) == 1:
