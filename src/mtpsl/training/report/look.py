@@ -118,11 +118,11 @@ class Look:
         enough = {name: one for name, one in self._rankings.items() if self.count >= 2 * one.most}
         ranked = {name: one for name, one in enough.items() if len(one.best) == one.most}
         named = {task.name: task for task in self.tasks}
-        confusions = [
-            Confusion(name, class_names(named[name]), metric.confusion.numpy())
-            for name, metric in self._metrics.items()
-            if isinstance(metric, SegmentationMetric) and isinstance(named[name], Segmentation)
-        ]
+        confusions = []
+        for name, metric in self._metrics.items():
+            task = named[name]
+            if isinstance(metric, SegmentationMetric) and isinstance(task, Segmentation):
+                confusions.append(Confusion(name, class_names(task), metric.confusion.numpy()))
         return Looked(
             self.count,
             total,
