@@ -14,10 +14,10 @@ from mtpsl.commands.recipes import find_recipe
 from mtpsl.data.partial import PartialDataset
 from mtpsl.data.scenes.dataset import ScenesDataset
 from mtpsl.errors import UserError
-from mtpsl.evaluation.run_scores import load_run
+from mtpsl.evaluation.run_scores import read_run_scores
 from mtpsl.structures import Output, Sample
 from mtpsl.tasks import Depth, Segmentation, Task
-from mtpsl.training.config import parse_config, read_yaml
+from mtpsl.training.config import parse_config, read_options
 from mtpsl.training.report.folder_files import read_history, score_lines
 from mtpsl.training.report.look import Look, histogram, look_at, spread_order
 from mtpsl.training.report.options import nearest, repeating, split_options
@@ -141,7 +141,7 @@ def test_runs_stand_beside_each_other_where_they_have_the_same_task() -> None:
     ],
 )
 def test_the_command_that_repeats_a_run_gives_the_same_configuration(words: list[str], basis: str) -> None:
-    config = parse_config(words, read_yaml(find_recipe(basis)))
+    config = parse_config(words, read_options(find_recipe(basis)))
     found = nearest(config)
     assert found.recipe == basis
     commands = repeating(config, found, Path("runs/my run"))
@@ -149,7 +149,7 @@ def test_the_command_that_repeats_a_run_gives_the_same_configuration(words: list
     again = shlex.split(commands[1][1])
     assert again[:3] == ["mtpsl", "train", basis]
     assert again[-2:] == ["--out", "NEW"]
-    assert parse_config(again[3:-2], read_yaml(find_recipe(basis))).to_dict() == config.to_dict()
+    assert parse_config(again[3:-2], read_options(find_recipe(basis))).to_dict() == config.to_dict()
     different, others = split_options(config, found)
     named = {word.removeprefix("--") for word in words if word.startswith("--")}
     named = {f"{name}.name" if name in ("objective", "weighting") else name for name in named}
@@ -158,7 +158,7 @@ def test_the_command_that_repeats_a_run_gives_the_same_configuration(words: list
 
 
 def test_scores_know_the_best_epoch(tmp_path: Path) -> None:
-    run = load_run(write_run(tmp_path, "supervised", {"segmentation": 60.0, "depth": 0.25}))
+    run = read_run_scores(write_run(tmp_path, "supervised", {"segmentation": 60.0, "depth": 0.25}))
     history = {"epoch": [5.0, 10.0, 20.0], "val/segmentation/miou": [50.0, 61.0, 60.0]}
     history |= {"val/depth/abs_err": [0.4, None, 0.250001]}
     lines = {(line.task, line.metric): line for line in score_lines(run, history)}
@@ -178,8 +178,8 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path: Path) -> None:
     folders = [
         write_run(tmp_path, name, {"depth": 1.0}, seed=seed) for name in ("stl", "supervised") for seed in (0, 1)
     ]
-    runs = [load_run(folder) for folder in folders]
+    runs = [read_run_scores(folder) for folder in folders]
     assert run_names(runs) == ["stl, seed 0", "stl, seed 1", "supervised, seed 0", "supervised, seed 1"]
     assert run_names(runs[:1]) == ["stl"]
-    twin = load_run(write_run(tmp_path / "again", "supervised", {"depth": 1.0}))
+    twin = read_run_scores(write_run(tmp_path / "again", "supervised", {"depth": 1.0}))
     assert len(set(run_names([runs[2], twin]))) == 2

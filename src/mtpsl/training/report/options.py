@@ -12,7 +12,7 @@ from typing import Any
 from mtpsl.networks import ALIASES
 from mtpsl.plugins import is_object
 from mtpsl.shipped_files import shipped
-from mtpsl.training.config import CHOICES, RunConfig, parse_config, read_yaml
+from mtpsl.training.config import CHOICES, RunConfig, parse_config, read_options
 from mtpsl.training.option_groups import by_name
 
 
@@ -34,7 +34,7 @@ def nearest(config: RunConfig) -> Basis:
     mine = by_name(config.to_dict())
     bases = [
         Basis(f"the recipe {path.stem}", path.stem, given_by(content, defaults), content)
-        for path, content in ((path, read_yaml(path)) for path in shipped("recipes"))
+        for path, content in ((path, read_options(path)) for path in shipped("recipes"))
     ]
     bases.append(Basis("the defaults", None, given_by({}, defaults), {}))
     return min(bases, key=lambda basis: sum(differs(value, basis.options.get(name)) for name, value in mine.items()))

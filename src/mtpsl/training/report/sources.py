@@ -13,8 +13,8 @@ from torch import nn
 from mtpsl.data.partial import PartialDataset
 from mtpsl.errors import UserError
 from mtpsl.tasks import Task
-from mtpsl.training.build import RunData, run_data
 from mtpsl.training.data import check_same_tasks
+from mtpsl.training.run_data import RunData, run_data
 from mtpsl.training.score_run import scoring_data
 from mtpsl.training.trained import TrainedRun, load
 from mtpsl.visualization.report.content import Annotation

@@ -15,17 +15,17 @@ from torch import nn
 from mtpsl.errors import UserError
 from mtpsl.evaluation.cells import cells_of, heading, heads_of
 from mtpsl.evaluation.compare import compare
-from mtpsl.evaluation.run_scores import RunScores, load_run, load_runs
+from mtpsl.evaluation.run_scores import RunScores, load_runs, read_run_scores
 from mtpsl.evaluation.tables import LEGEND
 from mtpsl.files import write_text
 from mtpsl.phrases import command
-from mtpsl.training.build import RunData
 from mtpsl.training.config import RunConfig
 from mtpsl.training.report.folder_files import facts, pictures_in, read_environment, read_history, score_lines
 from mtpsl.training.report.look import Look, look_at
 from mtpsl.training.report.options import nearest, repeating, split_options
 from mtpsl.training.report.side_by_side import run_names, together
 from mtpsl.training.report.sources import Source, annotation_of, of_folder, of_training
+from mtpsl.training.run_data import RunData
 from mtpsl.training.run_folder import RunFolder
 from mtpsl.visualization.report import Report, RunContent, render
 from mtpsl.visualization.report.content import Looked, Table
@@ -108,7 +108,7 @@ def report_after_training(folder: RunFolder, config: RunConfig, data: RunData, n
     """
     try:
         depth = Depth(sheets=config.training.sheets, seconds=SECONDS_AFTER_TRAINING)
-        run = load_run(folder.path)
+        run = read_run_scores(folder.path)
         source = of_training(network, data)
         with torch.compiler.set_stance("force_eager"):  # images come one by one: do not compile for that
             look = looked(source, depth)

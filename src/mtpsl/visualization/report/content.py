@@ -119,7 +119,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How large errors are: the share of pixels between neighbouring `edges`, and the quantiles in words."""
+    """How large errors are: the share of pixels between neighboring `edges`, and the quantiles in words."""
 
     task: str
     unit: str

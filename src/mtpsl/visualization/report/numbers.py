@@ -47,7 +47,7 @@ def written_value(value: float | None, unit: str) -> str:
 
 
 def label_strips(annotation: Annotation) -> list[tuple[str, int, list[float]]]:
-    """Of every task its name, how many images have a label, and for neighbouring images the share that has one."""
+    """Of every task its name, how many images have a label, and for neighboring images the share that has one."""
     count = len(annotation.labelled)
     places = np.linspace(0, count, min(count, MOST_COLUMNS) + 1).round().astype(int)
     strips = []
