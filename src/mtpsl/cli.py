@@ -17,6 +17,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": commands.train,
     "evaluate": commands.evaluate,
     "predict": commands.predict,
+    "export": commands.export,
     "compare": commands.compare,
     "report": commands.report,
     "sweep": commands.sweep,
@@ -42,6 +43,7 @@ Train one vision network for several dense prediction tasks from partially annot
   mtpsl evaluate RUN                  score it
   mtpsl predict RUN PICTURES --out DIR
                                       apply it to pictures of any size
+  mtpsl export RUN --out FILE         write it for other programs: .onnx, .pt2 or .safetensors
   mtpsl compare RUN RUN ...           a table of runs, with the improvement over single-task networks
   mtpsl report RUN ... [--out FILE.html]
                                       one page to look at: labels, curves, predictions, errors

@@ -5,6 +5,7 @@ from mtpsl.commands.compare import compare
 from mtpsl.commands.convert import convert
 from mtpsl.commands.demo import demo
 from mtpsl.commands.evaluate import evaluate
+from mtpsl.commands.export import export
 from mtpsl.commands.import_checkpoint import import_checkpoint
 from mtpsl.commands.init import init
 from mtpsl.commands.predict import predict
@@ -20,6 +21,7 @@ __all__ = [
     "convert",
     "demo",
     "evaluate",
+    "export",
     "import_checkpoint",
     "init",
     "predict",

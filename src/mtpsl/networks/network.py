@@ -42,7 +42,7 @@ class MultiTaskNetwork(nn.Module, ABC):
         """
         height, width = images.shape[-2:]
         output = self.forward_divisible(padded(images, self.stride))
-        if height % self.stride or width % self.stride:
+        if torch.compiler.is_exporting() or height % self.stride or width % self.stride:
             return Output({name: x[..., :height, :width] for name, x in output.predictions.items()}, output.features)
         return output
 
@@ -68,7 +68,11 @@ def padded(x: Float[Tensor, "b c h w"], stride: int) -> Float[Tensor, "b c h2 w2
     [[1.0, 2.0, 2.0], [1.0, 2.0, 2.0], [1.0, 2.0, 2.0]]
     """
     bottom, right = (-side % stride for side in x.shape[-2:])
-    return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
+    if (
+        not torch.compiler.is_exporting() and not bottom and not right
+    ):  # a question would fix an exported program's size
+        return x
+    return F.pad(x, (0, right, 0, bottom), mode="replicate")
 
 
 def scaled(channels: int, width: float) -> int:

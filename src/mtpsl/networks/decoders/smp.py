@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtpsl.errors import UserError
+from mtpsl.networks.network import padded
 
 PACKAGE = "segmentation_models_pytorch"
 
@@ -87,8 +88,9 @@ class DPTDecoder(nn.Module):
 
     def forward(self, images: Float[Tensor, "b 3 h w"], features: Sequence[Tensor]) -> Float[Tensor, "b c h2 w2"]:
         """The map in which heads predict, at half of the images' size."""
-        result: Tensor = self.decoder(list(features), [None] * len(features))
-        return result
+        even = [padded(x, 2) for x in features]  # it halves the last one and doubles it again
+        result: Tensor = self.decoder(even, [None] * len(even))
+        return result[..., : images.shape[-2] // 2, : images.shape[-1] // 2]
 
 
 def unet(in_channels: list[int], channels: int | None) -> tuple[nn.Module, int]:
