@@ -63,7 +63,8 @@ def differences(names: list[str]) -> None:
                 continue
         shown = " | ".join(f"{one.share:.1g}" for one in made.differences)
         seconds = time.process_time() - start
-        print(f"| {name} | {made.recorded.freedom} | {shown} | {seconds:.0f} |", flush=True)
+        why = f" ({made.recorded.why})" if made.recorded.why else ""
+        print(f"| {name} | {made.recorded.freedom}{why} | {shown} | {seconds:.0f} |", flush=True)
 
 
 def speed(rounds: int = 15) -> None:

@@ -94,6 +94,8 @@ def print_exported(done: Exported) -> None:
         return
     size = f"{done.size[0]}x{done.size[1]}"
     print(f"{done.file}: {megabytes}, takes {TAKES[done.freedom].format(size=size)}")
+    if done.why:
+        print(f"no others: {done.why}")
     if done.note:
         print(f"compared on noise: {done.note}")
     kind = "noise image" if done.note else "validation image"

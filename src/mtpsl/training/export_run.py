@@ -59,6 +59,7 @@ class Exported:
         size: height and width at which it was compared.
         differences: the worst of every task; none for weights alone, which are compared bit by bit.
         images: how many images that is.
+        why: what stood against taking more inputs; empty where nothing did.
         note: why these were not the run's, where they were not.
         scores: by precision (`fp32`, `int8`), on the given number of validation images; empty without int8.
     """
@@ -68,6 +69,7 @@ class Exported:
     size: tuple[int, int]
     differences: list[Difference]
     images: int
+    why: str = ""
     note: str | None = None
     scores: dict[str, Scores] = field(default_factory=dict)
     scored: int = 0
@@ -156,11 +158,22 @@ def build(
         fixed=options.size is not None,
         tolerance=options.tolerance,
     )
-    scores, scored = {}, 0
+    scores: dict[str, Scores] = {}
+    scored = 0
     if options.int8 and data is not None:
         model, scores, scored = quantized(run, data, made.model, size)
         write_model(model, said(made.recorded), built)
-    return Exported(out, made.recorded.freedom, size, made.differences, len(images), note, scores, scored)
+    return Exported(
+        file=out,
+        freedom=made.recorded.freedom,
+        size=size,
+        differences=made.differences,
+        images=len(images),
+        why=made.recorded.why,
+        note=note,
+        scores=scores,
+        scored=scored,
+    )
 
 
 def own_images(run: TrainedRun, root: str | None) -> tuple[ScoringData | None, str | None]:

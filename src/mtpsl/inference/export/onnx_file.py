@@ -63,14 +63,18 @@ def without_operator(recorded: Recorded, error: Exception) -> str:
     if not found:
         return f"torch cannot convert the network to ONNX ({first_line(error)}): write .pt2, or change the network"
     operator = f"{found[1]}.{found[2]}"
-    for part in every_module(recorded.program):
-        for node in part.graph.nodes:
-            if f"{node.target}".startswith(operator) and node.meta.get("nn_module_stack"):
-                path, kind = list(node.meta["nn_module_stack"].values())[-1]
-                name = f"{kind if isinstance(kind, str) else kind.__name__}".rpartition(".")[2]
-                where = f", which layer {path} ({name}) uses" if path else f", which {name} uses"
-                return f"ONNX has no operator for {operator}{where}: write .pt2, or choose another network"
-    return f"ONNX has no operator for {operator}: write .pt2, or choose another network"
+    return f"ONNX has no operator for {operator}{user_of(recorded, found[2])}: write .pt2, or choose another network"
+
+
+def user_of(recorded: Recorded, operator: str) -> str:
+    """The layer that uses an operator, as a part of a sentence; nothing if it cannot be found."""
+    stages = (recorded.program, recorded.program.run_decompositions())  # the exporter takes operators apart, too
+    for node in (node for stage in stages for part in every_module(stage) for node in part.graph.nodes):
+        if operator in str(node.target) and node.meta.get("nn_module_stack"):
+            path, kind = list(node.meta["nn_module_stack"].values())[-1]
+            name = f"{kind if isinstance(kind, str) else kind.__name__}".rpartition(".")[2]
+            return f", which layer {path} ({name}) uses" if path else f", which {name} uses"
+    return ""
 
 
 def clean(graph: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -29,12 +29,14 @@ class Recorded:
         freedom: which inputs it takes.
         stride: by what the sides of images should be divisible where the freedom is `multiples`.
         size: height and width of the images that it was recorded with; the only ones that a fixed one takes.
+        why: what stood against more freedom, in one line; empty where nothing did.
     """
 
     program: ExportedProgram
     freedom: Freedom
     stride: int
     size: tuple[int, int]
+    why: str = ""
 
     @property
     def any_number(self) -> bool:
@@ -76,6 +78,8 @@ def record(
     for freedom in FREEDOMS[2 * fixed :]:
         try:
             recorded = attempt(module, image, size, stride, axes, freedom)
+            if failure is not None:
+                recorded = replace(recorded, why=first_line(failure))
             return recorded, convert(recorded)
         except Exception as error:  # torch raises a dozen kinds for what it cannot record
             failure = error
