@@ -99,10 +99,9 @@ def attempt(
 ) -> Recorded:
     """Record with one freedom; torch's own errors where it is too much."""
     height, width = size
-    if freedom == "multiples":
+    if freedom in ("any size", "multiples"):  # torch takes a side of 1, in any map, for one that does not vary
         height, width = (max(2, -(-side // stride)) * stride for side in size)
-    if freedom in ("any size", "multiples") and height == width:
-        width += stride  # equal sides would be taken for one
+        width += stride * (height == width)  # equal sides would be taken for one
     example = image(1 if freedom == "one image" else 2, height, width)
     shapes: dict[int, Any] = {} if freedom == "one image" else {0: Dim.DYNAMIC}
     if freedom == "any size":
