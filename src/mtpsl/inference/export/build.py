@@ -126,7 +126,11 @@ def as_arrays(module: nn.Module) -> Callable[[Tensor], Arrays]:
 
 
 def varied(images: Sequence[Float[Tensor, "1 3 h w"]], recorded: Recorded) -> Iterator[Float[Tensor, "b 3 h w"]]:
-    """Batches that use the freedom of a recorded network: one image, several, and some of other sizes."""
+    """Batches that use the freedom of a recorded network: one image, several, and noise of other sizes.
+
+    A wrong guess of torch at what may vary shows in another size alone. Noise it is since flat areas, of which small
+    images have more, leave it to rounding which of equal neighbours a pooling takes.
+    """
     height, width = images[0].shape[-2:]
     if recorded.freedom == "multiples":
         height, width = (-(-side // recorded.stride) * recorded.stride for side in (height, width))
@@ -134,7 +138,7 @@ def varied(images: Sequence[Float[Tensor, "1 3 h w"]], recorded: Recorded) -> It
     yield from images[:-2] if recorded.any_number else images
     if recorded.any_number:
         yield torch.cat(images[-2:])
-    if recorded.any_size:  # a wrong guess of torch at what may vary shows in another size alone
-        more = recorded.stride + 3 * (recorded.freedom == "any size")
-        yield resized(images[0], (width, height))
-        yield resized(images[0], (height + more, width + 2 * more))
+    if recorded.any_size:
+        more, generator = recorded.stride + 3 * (recorded.freedom == "any size"), torch.Generator().manual_seed(0)
+        yield torch.rand(1, 3, width, height, generator=generator)
+        yield torch.rand(1, 3, height + more, width + 2 * more, generator=generator)
