@@ -23,13 +23,13 @@ from mtpsl.cli import main
 from mtpsl.inference.export import build
 
 TASKS = ["segmentation", "depth", "normals"]
-SIZE = (32, 64)
+SIZE = (64, 96)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("export")
-    data = write_dataset(root / "data", train=2, val=2)
+    data = write_dataset(root / "data", train=2, val=2, size=SIZE)
     folder = make_run(root / "run", ["--data.root", str(data), "--tasks", ",".join(TASKS)])
     folder.write_images(mtpsl.TrainingSizes.count(SIZE, [(40, 80)]))
     return folder.path
@@ -60,7 +60,7 @@ def test_onnx_runtime_says_the_same_of_images_of_any_number_and_size(
     file = tmp_path / "network.onnx"
     out = unchecked("export", run, "--out", file)
     assert "any number of images of any height and width" in out
-    assert "on 2 validation images of 32x64" in out
+    assert "on 2 validation images of 64x96" in out
     session = onnxruntime.InferenceSession(file)
     assert list(session.get_inputs()[0].shape) == ["batch", "height", "width", 3]
     images = np.random.default_rng(0).integers(0, 256, (3, 45, 33, 3)).astype(np.uint8)
@@ -87,7 +87,7 @@ def test_onnx_runtime_says_the_same_of_images_of_any_number_and_size(
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (*SIZE, 3)).astype(np.uint8)).save(picture)
     example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "onnx_inference.py"))
     example["main"](str(file), str(picture))
-    assert "depth: (32, 64), depth along the optical axis in m" in capsys.readouterr().out
+    assert "depth: (64, 96), depth along the optical axis in m" in capsys.readouterr().out
     values, _ = example["predict"](str(file), str(picture))
     for task, array in mtpsl.load(run, device="cpu").predict(picture).items():
         assert values[task].shape == array.shape
@@ -101,9 +101,9 @@ def test_int8_is_smaller_and_its_scores_stand_beside(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "network.onnx"
-    assert main(["export", str(run), "--out", str(file), "--int8", "--size", "32,64"]) == 0
+    assert main(["export", str(run), "--out", str(file), "--int8", "--size", "64,96"]) == 0
     out = capsys.readouterr().out
-    assert "any number of images of 32x64" in out
+    assert "any number of images of 64x96" in out
     assert "scores on 2 validation images" in out
     assert "fp32" in out
     assert "miou" in out
