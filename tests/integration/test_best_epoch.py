@@ -17,7 +17,7 @@ from command import PLAIN, write_dataset
 import mtpsl
 from mtpsl.cli import main
 from mtpsl.evaluation.evaluate import Evaluator
-from mtpsl.evaluation.run_scores import load_run
+from mtpsl.evaluation.run_scores import read_run_scores
 from mtpsl.structures import Score
 from mtpsl.training.callbacks import LastCheckpoint
 from mtpsl.training.module import TrainingModule
@@ -169,7 +169,7 @@ def test_training_stops_when_nothing_improves_and_is_complete(
     content = stored(run / "scores.json")
     assert (content["epoch"], content["run"]["complete"], content["run"]["stopped_early"]) == (5, True, True)
     assert RunFolder(run).finished(6)
-    assert load_run(run).setting.epochs == 6  # a comparison takes it
+    assert read_run_scores(run).setting.epochs == 6  # a comparison takes it
     assert checkpoint(run, "best")["epoch"] + 1 == stored(run / "scores_best.json")["epoch"] == 3
     assert resume(run, "--label", "ours") == 0
     assert "was trained to its last epoch already" in capsys.readouterr().out

@@ -16,6 +16,7 @@ import mtpsl
 from mtpsl.call import chosen, pair
 from mtpsl.cli import main
 from mtpsl.data import FolderDataset
+from mtpsl.objectives import LossOptions
 from mtpsl.training.config import names
 from mtpsl.training.settings import DataSettings, TrainingSettings
 
@@ -96,7 +97,7 @@ def test_objects_are_trained_and_the_folder_says_what_it_lacks(
 def test_an_objective_instance_is_trained_as_it_is(data: Path, tmp_path: Path):
     network = Tiny({"depth": 1})
     tasks = [FolderDataset(data, "train").tasks["depth"]]
-    objective = Weighted(tasks, network, task_weights={"depth": 2.0})
+    objective = Weighted(tasks, network, losses=LossOptions(task_weights={"depth": 2.0}))
     run = mtpsl.train(data, tmp_path / "run", network=network, objective=objective, tasks=["depth"], **SMALL)
     assert run.epoch == 1
     assert not network.training
