@@ -51,8 +51,8 @@ def export(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--int8",
         action="store_true",
-        help="compute in 8-bit whole numbers, smaller and on many CPUs faster (.onnx); ranges are measured on training "
-        "images, and scores on validation images printed beside those of the network as it is",
+        help="compute in 8-bit whole numbers, about a quarter of the size, on some CPUs faster (.onnx); ranges are "
+        "measured on training images, and scores on validation images printed beside those of the network as it is",
     )
     parser.add_argument("--images", type=int, default=8, help="how many validation images to compare on")
     parser.add_argument(

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
 from mtpsl import Depth, Edges, Normals, Segmentation
@@ -15,6 +16,7 @@ from mtpsl.inference.export import Difference, differences, refused
 from mtpsl.inference.export.description import of_task
 from mtpsl.inference.export.onnx_file import to_onnx
 from mtpsl.inference.export.recording import Recorded, record
+from mtpsl.networks.encoders.timm import FixedPadding, TimmEncoder
 from mtpsl.tasks import MultiLabel, Regression
 
 
@@ -68,6 +70,28 @@ def test_a_program_that_cannot_be_converted_gets_less_freedom() -> None:
 
     made, result = record(Whole(nn.Identity()), image, (32, 48), 16, axes=(2, 3), fixed=False, convert=convert)
     assert (made.freedom, result) == ("fixed size", "done")
+
+
+@pytest.mark.parametrize(("kernel", "stride", "dilation"), [(3, 2, 1), (5, 2, 1), (3, 1, 2), (1, 2, 1), ((3, 5), 2, 1)])
+def test_fixed_paddings_are_those_that_sizes_give(kernel: int | tuple[int, int], stride: int, dilation: int) -> None:
+    layer = Conv2dSame(3, 4, kernel, stride=stride, dilation=dilation)
+    images = torch.rand(2, 3, 8, 12)
+    assert torch.equal(FixedPadding(layer)(images), layer(images))
+
+
+def test_the_encoder_of_the_default_network_computes_no_padding_when_it_is_recorded() -> None:
+    encoder = TimmEncoder("tf_efficientnet_lite0").eval()
+    images = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        before = encoder(images)
+        encoder.fix_padding()
+        assert all(torch.equal(a, b) for a, b in zip(encoder(images), before, strict=True))
+    assert not [part for part in encoder.modules() if type(part) is Conv2dSame and not kept(encoder, part)]
+
+
+def kept(encoder: nn.Module, layer: nn.Module) -> bool:
+    """Whether a convolution is inside one whose paddings are numbers."""
+    return any(part.convolution is layer for part in encoder.modules() if isinstance(part, FixedPadding))
 
 
 def test_an_operator_that_onnx_lacks_is_named_with_its_layer() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from mtpsl.errors import UserError
+from mtpsl.networks.encoders.timm import TimmEncoder
 
 Freedom = Literal["any size", "multiples", "fixed size", "one image"]
 """What a recorded network takes: any number of images of any size; of sides that its stride divides; of one size; or
@@ -75,6 +77,10 @@ def record(
         UserError: no program can be recorded, or none converted.
     """
     failure: Exception | None = None
+    module = copy.deepcopy(module)
+    for part in [*module.modules()]:
+        if isinstance(part, TimmEncoder):
+            part.fix_padding()
     for freedom in FREEDOMS[2 * fixed :]:
         try:
             recorded = attempt(module, image, size, stride, axes, freedom)

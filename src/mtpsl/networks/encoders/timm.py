@@ -6,7 +6,9 @@ from typing import Any, cast
 
 import timm
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
+from timm.layers.conv2d_same import Conv2dSame
 from timm.models import FeatureInfo
 from torch import Tensor, nn
 
@@ -68,6 +70,36 @@ class TimmEncoder(nn.Module):
         maps = self.model((images - self.mean) / self.std)
         channels_last = getattr(self.model, "output_fmt", None) == "NHWC"  # Swin and others'
         return [x.movedim(-1, 1) if channels_last else x for x in maps]
+
+    def fix_padding(self) -> None:
+        """Say the same of images whose sides the stride divides, without computing paddings from sizes.
+
+        TensorFlow's `same` padding depends on the size of a map; torch.export takes minutes and more over the formula.
+        Where the stride of a convolution divides the size, it is a number.
+        """
+        for part in [*self.model.modules()]:
+            for name, inner in part.named_children():
+                if isinstance(inner, Conv2dSame):
+                    setattr(part, name, FixedPadding(inner))
+
+
+class FixedPadding(nn.Module):
+    """A convolution with `same` padding, of maps whose sides its stride divides."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.convolution = convolution
+        self.padding: list[int] = []
+        for axis in (1, 0):  # the last axis first, as F.pad has it
+            seen = convolution.dilation[axis] * (convolution.kernel_size[axis] - 1) + 1
+            total = max(seen - convolution.stride[axis], 0)
+            self.padding += [total // 2, total - total // 2]
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        """Pad with zeros and convolve."""
+        layer = self.convolution
+        padded = F.pad(x, self.padding)
+        return F.conv2d(padded, layer.weight, layer.bias, layer.stride, 0, layer.dilation, layer.groups)
 
 
 def check_name(name: str) -> None:
