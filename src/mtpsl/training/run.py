@@ -33,7 +33,7 @@ from mtpsl.training.module import TrainingModule
 from mtpsl.training.objects import Objects, checked_network
 from mtpsl.training.own_code import code_of
 from mtpsl.training.pictures import draw_pictures
-from mtpsl.training.precision import with_precision
+from mtpsl.training.precision import as_decided, with_precision
 from mtpsl.training.preload import fill_caches
 from mtpsl.training.report import report_after_training
 from mtpsl.training.run_data import RunData, image_size, run_data, training_sizes
@@ -65,7 +65,7 @@ def train(
         folder.check_new()
     begin = Beginning.find(folder, config, resume=resume)
     if begin.checkpoint:
-        config = with_precision(config, folder)
+        config = as_decided(config, folder)
     changed = changed_options(out, config, begin.stored) if begin.checkpoint else {}
     data = run_data(config, objects.datasets)
     config = with_code(config, data)
@@ -96,7 +96,7 @@ def train(
     begin.load(config, data.tasks, network, objective, weighting)
     if main and (line := decisions(given, config, data.images)):
         print(line, file=sys.stderr)
-    config = with_precision(config, folder)
+    config = with_precision(config, folder, network, size)
     module = TrainingModule(network, objective, data.tasks, augmentation, config.training, weighting)
     loaders = Loaders(config, data, objective)
     callbacks = run_callbacks(config, data, folder, size, progress)
