@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch.nn.functional as F
-import torchmetrics
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mtpsl.structures import Score, TargetSpec
 from mtpsl.tasks.drawing import WRONG, ErrorAmounts, ErrorKinds, ErrorMap, Legend
+
+if TYPE_CHECKING:
+    import torchmetrics  # takes two seconds, which what only reads data need not spend
 
 
 class Task(ABC):

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torchmetrics import Metric
 
-from mtpsl.tasks.boundary_counts import count_boundaries
+from mtpsl.tasks.boundary_counts import check_tolerance, count_boundaries
 from mtpsl.tasks.processes import starmap, usable_cores
 from mtpsl.tasks.thinning import thin
 
@@ -64,8 +64,7 @@ class BoundaryMetric(Metric):
         workers: int | None = None,
     ) -> None:
         super().__init__()
-        if not 0 <= tolerance <= 1:
-            raise ValueError(f"tolerance should be a share of the image's diagonal from 0 to 1, not {tolerance}")
+        check_tolerance(tolerance)
         if thresholds < 1:
             raise ValueError(f"thresholds should be at least 1, not {thresholds}")
         workers = usable_cores() if workers is None else workers

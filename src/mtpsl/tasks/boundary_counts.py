@@ -10,6 +10,16 @@ from mtpsl.tasks.boundary_matching import count_bits, count_matches
 from mtpsl.tasks.thinning import pack_levels, thin_packed
 
 
+def check_tolerance(tolerance: float) -> None:
+    """Refuse a distance that no two pixels of an image can have.
+
+    Raises:
+        ValueError: it is no share of the image's diagonal.
+    """
+    if not 0 <= tolerance <= 1:
+        raise ValueError(f"tolerance should be a share of the image's diagonal from 0 to 1, not {tolerance}")
+
+
 def count_boundaries(
     probability: Float[np.ndarray, "h w"],
     label: Bool[np.ndarray, "h w"],

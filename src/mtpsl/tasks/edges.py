@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,9 +12,11 @@ from torch import Tensor
 
 from mtpsl.structures import masked_mean
 from mtpsl.tasks.binary import BinaryTask
-from mtpsl.tasks.boundaries import BoundaryMetric
 from mtpsl.tasks.drawing import FALSE, HIT, MISSED, ErrorKinds
 from mtpsl.tasks.edge_errors import edge_errors
+
+if TYPE_CHECKING:
+    import torchmetrics  # takes two seconds, which what only reads data need not spend
 
 
 class Edges(BinaryTask):
@@ -69,8 +71,10 @@ class Edges(BinaryTask):
         pixels = F.binary_cross_entropy_with_logits(prediction, target, weight, reduction="none")
         return masked_mean(pixels[:, 0], valid)
 
-    def metric(self) -> BoundaryMetric:
+    def metric(self) -> torchmetrics.Metric:
         """OdsF over all images of the set, in percent."""
+        from mtpsl.tasks.boundaries import BoundaryMetric
+
         return BoundaryMetric(tolerance=self.tolerance, thresholds=self.thresholds, nms=self.nms, workers=self.workers)
 
     def error_map(

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torchmetrics import Metric
 
 from mtpsl.structures import TargetSpec, masked_mean
 from mtpsl.tasks.base import paint_invalid
 from mtpsl.tasks.binary import BinaryTask
 from mtpsl.tasks.drawing import BOTH, FALSE, HIT, MISSED, ColorNames, ErrorKinds
 from mtpsl.tasks.palette import palette
+
+if TYPE_CHECKING:
+    import torchmetrics  # takes two seconds, which what only reads data need not spend
 
 
 class MultiLabel(BinaryTask):
@@ -54,12 +56,16 @@ class MultiLabel(BinaryTask):
         pixels = F.binary_cross_entropy_with_logits(prediction, target, reduction="none")
         return masked_mean(pixels.mean(1), valid)
 
-    def metric(self) -> MultiLabelMetric:
+    def metric(self) -> torchmetrics.Metric:
         """Intersection over union at probability 0.5, over all valid pixels of the set."""
+        from mtpsl.tasks.metrics.multilabel import MultiLabelMetric
+
         return MultiLabelMetric(len(self.class_names))
 
-    def class_scores(self, metric: Metric) -> dict[str, float]:
+    def class_scores(self, metric: torchmetrics.Metric) -> dict[str, float]:
         """Intersection over union of every class, in percent; NaN for one neither predicted nor labelled."""
+        from mtpsl.tasks.metrics.multilabel import MultiLabelMetric
+
         assert isinstance(metric, MultiLabelMetric)
         return dict(zip(self.class_names, (100 * metric.ious()).tolist(), strict=True))
 
@@ -101,37 +107,3 @@ class MultiLabel(BinaryTask):
             ("all right", HIT),
         )
         return ErrorKinds(kind.long(), entries)
-
-
-class MultiLabelMetric(Metric):
-    """Intersection over union of every class, from sums over everything seen.
-
-    Args:
-        num_classes: how many classes there are.
-    """
-
-    full_state_update = False
-    higher_is_better = True
-    hits: Tensor
-    union: Tensor
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        for name in ("hits", "union"):
-            self.add_state(name, torch.zeros(num_classes, dtype=torch.long), dist_reduce_fx="sum")
-
-    def update(
-        self, prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], valid: Bool[Tensor, "b h w"]
-    ) -> None:
-        """Count a batch of raw predictions."""
-        seen, truth = (x.movedim(1, -1)[valid] for x in (prediction > 0, target > 0.5))
-        self.hits += (seen & truth).sum(0)
-        self.union += (seen | truth).sum(0)
-
-    def compute(self) -> dict[str, Tensor]:
-        """The mean over classes that are predicted or labelled, in percent; NaN where none is."""
-        return {"miou": 100 * self.ious().nanmean()}
-
-    def ious(self) -> Float[Tensor, " c"]:
-        """Intersection over union of every class, from 0 to 1; NaN for one neither predicted nor labelled."""
-        return self.hits.double() / self.union

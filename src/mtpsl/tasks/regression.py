@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torchmetrics import Metric
 
 from mtpsl.structures import TargetSpec, masked_mean
 from mtpsl.tasks.base import Task, paint_invalid
 from mtpsl.tasks.depth import magma
 from mtpsl.tasks.drawing import ColorDisk, ColorScale, ErrorAmounts, disk
+
+if TYPE_CHECKING:
+    import torchmetrics  # takes two seconds, which what only reads data need not spend
 
 RegressionLoss = Literal["l1", "l2", "huber"]
 Vector = Literal["image"]
@@ -126,8 +128,10 @@ class Regression(Task):
         x, y = target[:, 0], target[:, 1]
         return torch.cat((torch.stack((cos * x + sin * y, cos * y - sin * x), 1), target[:, 2:]), 1)
 
-    def metric(self) -> RegressionMetric:
+    def metric(self) -> torchmetrics.Metric:
         """Errors over all valid pixels of the set."""
+        from mtpsl.tasks.metrics.regression import RegressionMetric
+
         return RegressionMetric(self.range, vector=self.vector is not None)
 
     def colorize(
@@ -169,46 +173,6 @@ class Regression(Task):
         error = self.decode(prediction) - target
         amount = error[:, :2].square().sum(1).sqrt() if self.vector else error.abs().mean(1)
         return ErrorAmounts(amount, self.unit)
-
-
-class RegressionMetric(Metric):
-    """Absolute and root mean square error over all channels of all valid pixels seen; the length of a vector's error.
-
-    Args:
-        range: what predictions are brought into.
-        vector: whether the first two channels are a vector.
-    """
-
-    full_state_update = False
-    higher_is_better = False
-    absolute: Tensor
-    squared: Tensor
-    distance: Tensor
-    count: Tensor
-    pixels: Tensor
-
-    def __init__(self, range: tuple[float, float] | None = None, *, vector: bool = False) -> None:
-        super().__init__()
-        self.range, self.vector = range, vector
-        for name in ("absolute", "squared", "distance", "count", "pixels"):
-            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-
-    def update(
-        self, prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], valid: Bool[Tensor, "b h w"]
-    ) -> None:
-        """Count a batch of raw predictions."""
-        seen, truth = (x.movedim(1, -1)[valid].double() for x in (prediction, target))
-        error = (seen if self.range is None else seen.clamp(*self.range)) - truth
-        self.absolute += error.abs().sum()
-        self.squared += error.square().sum()
-        self.distance += error[:, :2].square().sum(1).sqrt().sum()
-        self.count += error.numel()
-        self.pixels += len(error)
-
-    def compute(self) -> dict[str, Tensor]:
-        """The errors; NaN when nothing was valid."""
-        errors = {"abs_err": self.absolute / self.count, "rmse": (self.squared / self.count).sqrt()}
-        return errors | ({"end_point_err": self.distance / self.pixels} if self.vector else {})
 
 
 def check_regression(channels: Any, loss: Any, range: Any, vector: Any) -> None:

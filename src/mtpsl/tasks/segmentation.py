@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torchmetrics import Metric
 
 from mtpsl.structures import TargetSpec, masked_mean
 from mtpsl.tasks.base import Task, paint_invalid
 from mtpsl.tasks.class_losses import balanced_weights, check_class_losses, dice_loss
 from mtpsl.tasks.drawing import ColorNames, borders
 from mtpsl.tasks.palette import palette
+
+if TYPE_CHECKING:
+    import torchmetrics  # takes two seconds, which what only reads data need not spend
 
 Absent = Literal["skip", "zero"]
 ClassWeights = Sequence[float] | Literal["balanced"] | None
@@ -142,12 +144,16 @@ class Segmentation(Task):
         """Each pixel takes the classes of the nearest one, since classes cannot be interpolated."""
         return F.interpolate(prediction.float(), size=size, mode="nearest")
 
-    def metric(self) -> SegmentationMetric:
+    def metric(self) -> torchmetrics.Metric:
         """MIoU and pixel accuracy, in percent."""
+        from mtpsl.tasks.metrics.segmentation import SegmentationMetric
+
         return SegmentationMetric(self.num_classes, self.absent)
 
-    def class_scores(self, metric: Metric) -> dict[str, float]:
+    def class_scores(self, metric: torchmetrics.Metric) -> dict[str, float]:
         """Intersection over union of every class, in percent; NaN for one neither predicted nor labelled."""
+        from mtpsl.tasks.metrics.segmentation import SegmentationMetric
+
         assert isinstance(metric, SegmentationMetric)
         names = [
             f"{name} ({i})" if self.class_names.count(name) > 1 else name for i, name in enumerate(self.class_names)
@@ -174,43 +180,3 @@ class Segmentation(Task):
         empty = torch.tensor([name.lower() == "background" for name in self.class_names], device=values.device)
         opacity = torch.where(border, 1.0, torch.where(empty[values], 0.0, 0.55))
         return self.colorize(values).masked_fill(border[:, None], 1.0), opacity
-
-
-class SegmentationMetric(Metric):
-    """Mean intersection over union and pixel accuracy, both from ONE confusion matrix over everything seen.
-
-    Args:
-        num_classes: how many classes there are.
-        absent: whether mIoU leaves out a class absent from predictions and labels or counts it as 0.
-    """
-
-    full_state_update = False
-    higher_is_better = True
-    confusion: Tensor
-
-    def __init__(self, num_classes: int, absent: Absent = "skip") -> None:
-        super().__init__()
-        self.num_classes, self.absent = num_classes, absent
-        self.add_state("confusion", torch.zeros(num_classes, num_classes, dtype=torch.long), dist_reduce_fx="sum")
-
-    def update(
-        self, prediction: Float[Tensor, "b c h w"], target: Int[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]
-    ) -> None:
-        """Count a batch of raw predictions."""
-        pairs = target[valid] * self.num_classes + prediction.argmax(1)[valid]
-        self.confusion += torch.bincount(pairs, minlength=self.num_classes**2).view_as(self.confusion)
-
-    def compute(self) -> dict[str, Tensor]:
-        """Both scores in percent; NaN when nothing was valid."""
-        ious = self.ious()
-        ious = ious[ious.isfinite()]
-        count = self.num_classes if self.absent == "zero" and len(ious) else len(ious)
-        return {
-            "miou": 100 * ious.sum() / count,
-            "pixel_accuracy": 100 * self.confusion.diagonal().double().sum() / self.confusion.sum(),
-        }
-
-    def ious(self) -> Float[Tensor, " c"]:
-        """Intersection over union of every class, from 0 to 1; NaN for one neither predicted nor labelled."""
-        correct = self.confusion.diagonal().double()
-        return correct / (self.confusion.sum(0) + self.confusion.sum(1) - correct)

@@ -21,6 +21,7 @@ from mtpsl.data.formats.palettes import table_numbers
 from mtpsl.data.formats.stored import Stored
 from mtpsl.errors import UserError
 from mtpsl.tasks import Edges, Saliency, Task
+from mtpsl.tasks.boundary_counts import check_tolerance
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class EdgesFormat(LabelFormat):
         positive("tolerance", self.tolerance)
         if not isinstance(self.nms, bool):
             raise ValueError(f"`nms` should be true or false, not {self.nms}")
-        self.task("edges").metric()
+        check_tolerance(self.tolerance)
+        self.task("edges")  # which checks the rest
 
     def task(self, name: str) -> Task:
         """Boundaries."""

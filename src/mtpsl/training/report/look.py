@@ -18,7 +18,7 @@ from mtpsl.data.partial import PartialDataset
 from mtpsl.structures import Sample
 from mtpsl.tasks import Segmentation, Task
 from mtpsl.tasks.drawing import ErrorAmounts
-from mtpsl.tasks.segmentation import SegmentationMetric
+from mtpsl.tasks.metrics.segmentation import SegmentationMetric
 from mtpsl.visualization.report.content import ClassTable, Confusion, Histogram, Looked, Sheet
 from mtpsl.visualization.report.drawing import Predicted, predicted, view
 from mtpsl.visualization.report.numbers import finite, written_value
