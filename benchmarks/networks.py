@@ -4,9 +4,10 @@
 
 A step is forward, three losses, backward and Adam, for 14 classes, depth and normals, batch 8. Steps of all variants
 are timed in turn, round by round: minimum and median. `smp fpn` is segmentation_models_pytorch's own FPN decoder with
-the same encoder and heads. Memory is what two steps add at most to a process of their own. bf16 is measured with
-channels_last where this machine is quicker at it (else a line says so). Weights are random: they do not change the
-time.
+the same encoder and heads. Memory is what two steps add at most to a process of their own. Precisions are those that
+`training.precision auto` looks at: fp32 in both memory layouts and bf16 with channels_last (leave that out with
+`--precisions` on processors without it: emulated, it takes many times as long). Weights are random: they do not change
+the time.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from mtpsl.networks import EncoderDecoder
 from mtpsl.structures import Batch, Sample
 from mtpsl.tasks import Depth, Normals, Segmentation
 from mtpsl.training.malloc import keep_freed_memory
-from mtpsl.training.precision import quicker_precision
 
 TASKS = [Segmentation(num_classes=14), Depth(), Normals()]
 CNNS = ["tf_efficientnet_lite0", "resnet18", "resnet50", "convnext_tiny"]
 VARIANTS = [(encoder, decoder) for encoder in CNNS for decoder in ("fpn", "smp fpn", "unet", "upernet", "segformer")]
 VARIANTS += [("vit_small_patch16_224", decoder) for decoder in ("fpn", "dpt")]
 BATCH = 8
+PRECISIONS = {"fp32": (False, False), "fp32 channels_last": (False, True), "bf16 channels_last": (True, True)}
+"""Whether a step is in bf16, and whether with channels_last."""
 
 
 class Reference(nn.Module):
@@ -54,9 +56,10 @@ class Reference(nn.Module):
         return result
 
 
-def make_step(encoder: str, decoder: str, size: tuple[int, int], bf16: bool) -> Callable[[], None]:
+def make_step(encoder: str, decoder: str, size: tuple[int, int], precision: str) -> Callable[[], None]:
     """One optimization step, as a function."""
     torch.manual_seed(0)
+    bf16, channels_last = PRECISIONS[precision]
     channels = {task.name: task.out_channels for task in TASKS}
     if decoder == "smp fpn":
         network = EncoderDecoder(channels, encoder=encoder, decoder_channels=128)
@@ -65,7 +68,7 @@ def make_step(encoder: str, decoder: str, size: tuple[int, int], bf16: bool) -> 
         network = EncoderDecoder(channels, encoder=encoder, decoder=decoder)
     batch = make_batch(size)
     images = batch.images
-    if bf16:
+    if channels_last:
         network.to(memory_format=torch.channels_last)
         images = images.contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
@@ -123,20 +126,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, nargs=2, default=(96, 128))
     parser.add_argument("--encoders", nargs="+", default=None)
+    parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS), choices=list(PRECISIONS))
     arguments = parser.parse_args()
     keep_freed_memory()
     size = (arguments.size[0], arguments.size[1])
-    chosen, reason = quicker_precision(torch.device("cpu"))
-    print(f"{size[0]} x {size[1]}, batch {BATCH}, {torch.get_num_threads()} threads; {reason}\n")
+    print(f"{size[0]} x {size[1]}, batch {BATCH}, {torch.get_num_threads()} threads\n")
     print(
         "| encoder | decoder | precision | images/s best | median | MiB | parameters |\n|---|---|---|--:|--:|--:|--:|"
     )
     for encoder in arguments.encoders or dict.fromkeys(encoder for encoder, _ in VARIANTS):
         decoders = [decoder for known, decoder in VARIANTS if known == encoder]
-        precisions = [False, True] if chosen == "bf16-mixed" else [False]
-        steps = {
-            (decoder, bf16): make_step(encoder, decoder, size, bf16) for decoder in decoders for bf16 in precisions
-        }
+        variants = [(decoder, precision) for decoder in decoders for precision in arguments.precisions]
+        steps = {variant: make_step(encoder, variant[0], size, variant[1]) for variant in variants}
         times: dict[Any, list[float]] = {key: [] for key in steps}
         for number in range(arguments.rounds + 1):
             for key, step in steps.items():
@@ -145,12 +146,12 @@ def main() -> None:
                 if number:  # the first round allocates
                     times[key].append(time.perf_counter() - start)
         del steps
-        for (decoder, bf16), seconds in times.items():
+        for (decoder, precision), seconds in times.items():
             network = EncoderDecoder({"a": 1}, encoder=encoder, decoder="fpn" if decoder == "smp fpn" else decoder)
             count = sum(p.numel() for p in network.parameters()) / 1e6
             print(
-                f"| {encoder} | {decoder} | {'bf16' if bf16 else 'fp32'} | {BATCH / min(seconds):.1f} | "
-                f"{BATCH / statistics.median(seconds):.1f} | {memory(encoder, decoder, size, bf16):.0f} | "
+                f"| {encoder} | {decoder} | {precision} | {BATCH / min(seconds):.1f} | "
+                f"{BATCH / statistics.median(seconds):.1f} | {memory(encoder, decoder, size, precision):.0f} | "
                 f"{'' if decoder == 'smp fpn' else f'{count:.1f} M'} |",
                 flush=True,
             )
