@@ -31,7 +31,7 @@ def make_optimizer(
     each_step = changes_each_step(settings)
     clock = (lambda call: epochs_done()) if each_step else float
     schedules = [schedule(settings, group.pop("halve_every", None), clock) for group in groups]
-    # one kernel for all parameters takes a third of the time on a CPU; Adam stays as published runs were trained with it
+    # one kernel for all parameters: a third of the time on a CPU; Adam stays as published runs were trained with it
     fused = True if settings.optimizer == "adamw" else None
     optimizer = OPTIMIZERS[settings.optimizer](groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=fused)
     return optimizer, LambdaLR(optimizer, schedules), "step" if each_step else "epoch"

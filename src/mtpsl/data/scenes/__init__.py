@@ -5,6 +5,6 @@ and `solids.py` find what each ray of a camera hits; `render.py` turns the hits 
 surfaces of `patterns.py`; `files.py` says how labels are stored on disk. Nothing here knows other data sets.
 """
 
-from mtpsl.data.scenes.dataset import ScenesDataset, write_scenes
+from mtpsl.data.scenes.dataset import ScenesDataset, render_once, write_scenes
 
-__all__ = ["ScenesDataset", "write_scenes"]
+__all__ = ["ScenesDataset", "render_once", "write_scenes"]

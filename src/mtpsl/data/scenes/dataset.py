@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -84,10 +85,36 @@ class ScenesDataset(LabelledDataset):
         return self.size
 
     def _read(self, index: int, tasks: Sequence[str]) -> Sample:
-        random = np.random.default_rng([self.seed, SPLITS.index(self.split), index])
-        image, targets = render(random_scene(random), self.size, random)
+        image, targets = rendered(self.seed, SPLITS.index(self.split), index, self.size)
         valid = {name: torch.ones(self.size, dtype=torch.bool) for name in tasks}
         return Sample(self.keys[index], image, {name: targets[name] for name in tasks}, valid)
+
+
+_kept: dict[tuple[int, int, int, tuple[int, int]], Sample] | None = None
+
+
+@contextmanager
+def render_once() -> Iterator[None]:
+    """Keep what is rendered while this lasts, for several runs of one process."""
+    global _kept
+    _kept = {}
+    try:
+        yield
+    finally:
+        _kept = None
+
+
+def rendered(seed: int, split: int, index: int, size: tuple[int, int]) -> tuple[Tensor, dict[str, Tensor]]:
+    """The image of a room and all its labels."""
+    key = (seed, split, index, size)
+    kept = None if _kept is None else _kept.get(key)
+    if kept is None:
+        random = np.random.default_rng([seed, split, index])
+        image, targets = render(random_scene(random), size, random)
+        if _kept is None:
+            return image, targets
+        kept = _kept[key] = Sample(str(index), image, targets)
+    return kept.image.clone(), {name: target.clone() for name, target in kept.targets.items()}
 
 
 def check_options(count: int, split: str, size: Sequence[int], seed: int, tasks: Sequence[str]) -> None:

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from mtpsl.data.scenes import ScenesDataset
+from mtpsl.data.scenes import ScenesDataset, render_once
+from mtpsl.data.scenes import dataset as scenes_dataset
 from mtpsl.data.scenes.furniture import CLASSES, Builder, Material
 from mtpsl.data.scenes.raycast import lit, look, trace
 from mtpsl.data.scenes.render import render
@@ -294,3 +295,19 @@ def test_circles_on_the_floor_do_not_touch():
     builder = Builder(np.random.default_rng(0), [], taken=[(1.0, 1.0, 0.5)])
     assert builder.free(2.0, 1.0, 0.4)
     assert not builder.free(2.0, 1.0, 0.6)
+
+
+def test_rooms_are_rendered_once_while_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    monkeypatch.setattr(scenes_dataset, "render", lambda *arguments: (drawn.append(1), render(*arguments))[1])
+    first = ScenesDataset(2, size=SIZE)[1]
+    with render_once():
+        once = ScenesDataset(2, size=SIZE)[1]
+        once.targets["depth"].zero_()
+        again = ScenesDataset(3, size=SIZE, tasks=("depth",))[1]
+        ScenesDataset(2, "val", size=SIZE)[1]
+    assert len(drawn) == 3
+    assert torch.equal(again.image, first.image)
+    assert torch.equal(again.targets["depth"], first.targets["depth"])
+    ScenesDataset(2, size=SIZE)[1]
+    assert len(drawn) == 4
