@@ -16,11 +16,13 @@ from mtpsl.tasks import Task
 
 SMALL = {"width": 0.01}
 CASES: dict[str, tuple[str, dict[str, Any], float]] = {
-    name: (name, {} if name in ("supervised", "semi_supervised") else SMALL, 0.5)
+    name: (name, {} if name in ("supervised", "semi_supervised", "mean_teacher") else SMALL, 0.5)
     for name in OBJECTIVES
     if name != "stl"
 }
 CASES["discriminator"] = ("discriminator", {**SMALL, "discriminator_channels": 8}, 0.5)
+CASES["mean_teacher"] = ("mean_teacher", {"jitter": 0, "probability": 0.3, "class_share": 0.6}, 0.5)
+CASES["mean_teacher, one view"] = ("mean_teacher", {"jitter": 0, "views": 1, "value_share": 0.4}, 0.5)
 CASES["x_task at first"] = ("x_task", SMALL, 0.0)
 CASES["cross_task, one view"] = ("cross_task", {**SMALL, "views": 1, "labelled_pairs": True}, 0.5)
 CASES["cross_task, balance"] = ("cross_task", {**SMALL, "balance": True}, 0.5)

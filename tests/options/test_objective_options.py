@@ -73,6 +73,19 @@ LINES = {
     "crops": Line("false", {"supervised", *ALL, "images"}),  # norms see the crops, too
     "depth_mean": Line("1", ALL),
     "depth_std": Line("1", ALL),
+    "mean_teacher.losses.reduction": Line("sum", {"supervised", "late terms", "gradient"}),
+    "mean_teacher.losses.task_weights": Line("{segmentation: 3.0}", {"supervised", "late terms", "gradient"}),
+    "mean_teacher.term.weight": Line("3", {"late terms", "gradient"}),
+    "mean_teacher.term.ramp": Line("1", {"late terms", "gradient"}),
+    "mean_teacher.views": Line("1", {"supervised", "late terms", "gradient", "images"}),
+    "mean_teacher.scales": Line("[2]", {"supervised", "late terms", "gradient"}),
+    "mean_teacher.flip": Line("false", {"supervised", "late terms", "gradient"}),
+    "jitter": Line("1", {"supervised", "late terms", "gradient"}),
+    "mean_teacher.start": Line("0", {*TERMS, "images", "gradient"}),
+    "decay": Line("0", {"late terms", "gradient"}),
+    "confidence.probability": Line("0.2", {"late terms", "gradient"}),
+    "confidence.class_share": Line("0.9", {"late terms", "gradient"}),
+    "confidence.value_share": Line("0.5", {"late terms", "gradient"}),
 }
 """Observations are those of `observe_objective`; `objective.option` goes before `option`."""
 SMALL = {"mapping.width": "0.01", "discriminator_channels": "8"}

@@ -39,6 +39,8 @@ NONSENSE: dict[str, list[Any]] = {
     **dict.fromkeys(["term.weight", "regularizer", "margin", "reconstruction", "encoder_distance"], NOT_NEGATIVE),
     **dict.fromkeys(["alpha", "c", "max_norm", "weight_decay"], NOT_NEGATIVE),
     **dict.fromkeys(["term.ramp", "extensions.decide_at", "extensions.min_gain", "photometric"], SHARE),
+    **dict.fromkeys(["confidence.probability", "confidence.class_share", "confidence.value_share"], SHARE),
+    **dict.fromkeys(["decay", "jitter"], SHARE),
     "warmup": [*SHARE, 1.0],
     "ema": [*SHARE, 1.0],
     "workers": [-1],

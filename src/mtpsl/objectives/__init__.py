@@ -10,6 +10,7 @@ from mtpsl.objectives.extensions import Extensions
 from mtpsl.objectives.jtr import JointTaskRegularization
 from mtpsl.objectives.mapping import MappingNetwork, ResidualMapping
 from mtpsl.objectives.mapping.options import JointMappingOptions, MappingOptions
+from mtpsl.objectives.mean_teacher import MeanTeacher
 from mtpsl.objectives.perceptual_map import PerceptualMap
 from mtpsl.objectives.semi_supervised import SemiSupervised
 from mtpsl.objectives.supervised import LossOptions, SingleTask, Supervised, supervised_losses
@@ -26,6 +27,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "discriminator": DiscriminatorLoss,
     "cross_task": CrossTaskConsistency,
     "jtr": JointTaskRegularization,
+    "mean_teacher": MeanTeacher,
 }
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "LossOptions",
     "MappingNetwork",
     "MappingOptions",
+    "MeanTeacher",
     "Objective",
     "PerceptualMap",
     "ResidualMapping",

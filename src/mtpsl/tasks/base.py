@@ -68,6 +68,14 @@ class Task(ABC):
     def soft(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Differentiable values in which two predictions are compared; `zoom` and `mirror` change them like labels."""
 
+    def soft_confidence(self, soft: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"] | None:
+        """The probability, from 0 to 1, of what soft values choose; None for a task that does not choose."""
+        return None
+
+    def label_from(self, soft: Float[Tensor, "b c h w"]) -> Tensor:
+        """The label that soft values, or a mean of several, say; the most likely class of a task with an index map."""
+        return self.resampled(soft) if self.target_spec.channels else soft.argmax(1)
+
     @abstractmethod
     def encode_prediction(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b e h w"]:
         """The differentiable input of a mapping network for a prediction."""

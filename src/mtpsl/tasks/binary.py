@@ -39,6 +39,10 @@ class BinaryTask(Task):
         """The probability of 1 or of 0, whichever is larger; of several maps the smallest of these."""
         return prediction.abs().amin(1).sigmoid()
 
+    def soft_confidence(self, soft: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
+        """The probability of 1 or of 0, whichever is larger; of several maps the smallest of these."""
+        return torch.maximum(soft, 1 - soft).amin(1)
+
     def soft(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """The probability of 1."""
         return prediction.sigmoid()

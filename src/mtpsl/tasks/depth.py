@@ -84,6 +84,10 @@ class Depth(Task):
         """The prediction as it is: negative values keep their gradient."""
         return prediction
 
+    def label_from(self, soft: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+        """As `decode` has it: nothing is behind the camera."""
+        return self.decode(soft)
+
     def encode_prediction(self, prediction: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
         """The prediction over its maximum in the image, so that the mapping sees values up to 1."""
         return prediction / (prediction.amax((1, 2, 3), keepdim=True) + 1e-12)

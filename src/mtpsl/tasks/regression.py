@@ -98,6 +98,10 @@ class Regression(Task):
         """The prediction as it is: values beyond the range keep their gradient."""
         return prediction
 
+    def label_from(self, soft: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """As `decode` has it: within the range where there is one."""
+        return self.decode(soft)
+
     def encode_prediction(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """The range, or minus to plus the largest absolute value of the image, brought to 0..1."""
         if self.range is not None:

@@ -125,7 +125,11 @@ class Segmentation(Task):
 
     def confidence(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
         """The probability of the most likely class."""
-        return prediction.softmax(1).amax(1)
+        return self.soft_confidence(self.soft(prediction))
+
+    def soft_confidence(self, soft: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
+        """The probability of the most likely class."""
+        return soft.amax(1)
 
     def soft(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """The probability of every class."""

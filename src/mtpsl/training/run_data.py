@@ -108,7 +108,7 @@ def usable_images(settings: DataSettings, source: LabelledDataset, seed: int) ->
         if bare := len(source) - len(chosen):
             notes.append(
                 f"{bare} of {len(source)} training images have no label of any task and are skipped: objectives that "
-                "learn from such (semi_supervised) get them with --data.unlabelled keep"
+                "learn from such (semi_supervised, mean_teacher) get them with --data.unlabelled keep"
             )
     if settings.limit is not None:
         if not 0 < settings.limit <= len(chosen):

@@ -12,8 +12,8 @@ from mtpsl.objectives import OBJECTIVES, Objective
 from mtpsl.structures import Batch, Losses, Output
 
 NAMES = [name for name in OBJECTIVES if name != "stl"]  # the single-task baseline takes one task
-CASES = [(name, 0.0) for name in NAMES] + [("x_task", 0.9)]
-"""Objectives and the share of the training that is done: `x_task` has two phases."""
+CASES = [(name, 0.0) for name in NAMES] + [("x_task", 0.9), ("mean_teacher", 0.9)]
+"""Objectives and the share of the training that is done: two have phases."""
 
 WIDTH = 0.01  # every layer has the least number of channels, 8
 
@@ -25,6 +25,8 @@ def pairs(names: list[str], prefix: str = "") -> set[str]:
 def expected_keys(name: str, names: list[str]) -> set[str]:
     if name == "semi_supervised":
         return {f"crop/{task}" for task in names}
+    if name == "mean_teacher":
+        return {f"teacher/{task}" for task in names}
     if name == "jtr":
         return {"joint/distance", "joint/reconstruction"}
     if name in ("perceptual_map", "x_task"):
@@ -82,7 +84,8 @@ def test_images_that_the_stride_does_not_divide_are_learned_from(name: str, prog
     losses = losses_of(network, objective, batch(LABELS["one label each"], (33, 50)))
     losses.total().backward()
     assert torch.isfinite(losses.total())
-    assert any(x > 0 for x in losses.auxiliary.values()) == bool(losses.auxiliary)
+    silent = name == "mean_teacher" and not progress
+    assert any(x > 0 for x in losses.auxiliary.values()) == (bool(losses.auxiliary) and not silent)
 
 
 @pytest.mark.parametrize("count", [2, 4])
@@ -121,7 +124,7 @@ def test_hidden_labels_change_nothing(name: str, progress: float) -> None:
 def test_with_all_labels_supervised_losses_are_those_of_plain_training(name: str, progress: float) -> None:
     network, objective = make(name, 2, progress)
     data = restricted(batch(LABELS["all labelled"], (32, 32)), objective)
-    network.eval()  # the norm would see both views of semi_supervised
+    network.eval()  # the norm would see both views
     plain = losses_of(network, make("supervised", 2)[1], data).tasks
     for task, loss in losses_of(network, objective, data).tasks.items():
         torch.testing.assert_close(loss, plain[task])
@@ -179,8 +182,8 @@ def test_weight_ramp_and_wrong_options(name: str) -> None:
         return float(torch.stack(weighted).sum().detach())
 
     if name != "discriminator":  # its weight is on the gradient
-        first = 0.5 if name == "x_task" else 0.0
-        options = {"first_phase": first} if name == "x_task" else {}
+        first = 0.5 if name in ("x_task", "mean_teacher") else 0.0
+        options = {{"x_task": "first_phase"}.get(name, "start"): first} if first else {}
         base = term(1.0, weight=1.0, **options)
         assert base > 0
         assert term(1.0, weight=3.0, **options) == pytest.approx(3 * base, rel=1e-4)
