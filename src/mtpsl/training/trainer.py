@@ -69,6 +69,7 @@ REMARKS = (
     ".*weights_only.*",
     ".*It is recommended to use `self.log.*sync_dist.*",  # metrics are summed over processes before they are logged
     ".*checkpoint directory.*exists and is not empty.*",
+    ".*in eval mode at the start of training.*",  # the teacher of an objective stays so
 )
 
 
