@@ -18,6 +18,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "evaluate": commands.evaluate,
     "predict": commands.predict,
     "export": commands.export,
+    "autolabel": commands.autolabel,
     "compare": commands.compare,
     "report": commands.report,
     "sweep": commands.sweep,
@@ -43,6 +44,8 @@ Train one vision network for several dense prediction tasks from partially annot
   mtpsl evaluate RUN                  score it
   mtpsl predict RUN PICTURES --out DIR
                                       apply it to pictures of any size
+  mtpsl autolabel RUN DATA --out DATA2
+                                      a data set in which it fills labels that are missing
   mtpsl export RUN --out FILE         write it for other programs: .onnx, .pt2 or .safetensors
   mtpsl compare RUN RUN ...           a table of runs, with the improvement over single-task networks
   mtpsl report RUN ... [--out FILE.html]

@@ -1,5 +1,6 @@
 """The commands of the command line, one file each; heavy imports wait until a command runs."""
 
+from mtpsl.commands.autolabel import autolabel
 from mtpsl.commands.check import check
 from mtpsl.commands.compare import compare
 from mtpsl.commands.convert import convert
@@ -16,6 +17,7 @@ from mtpsl.commands.sweep import sweep
 from mtpsl.commands.train import train
 
 __all__ = [
+    "autolabel",
     "check",
     "compare",
     "convert",

@@ -138,6 +138,10 @@ class StoredDataset(LabelledDataset):
     def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
         """The stored numbers of a label that exists, (h, w) or (h, w, c), and the file to name in errors."""
 
+    def format_of(self, index: int, task: str) -> LabelFormat:
+        """The format in which a label that exists is stored."""
+        return self.formats[task]
+
     def label(self, index: int, task: str, image_size: tuple[int, int] | None) -> tuple[Tensor, Bool[Tensor, "h w"]]:
         """Target and valid pixels of a label that exists, resized.
 
@@ -145,7 +149,7 @@ class StoredDataset(LabelledDataset):
             UserError: the file is broken, has another size than its image, or holds values that mean nothing.
         """
         stored, path = self.stored(index, task)
-        return self.formats[task].interpret(stored, path, image_size, self.size)
+        return self.format_of(index, task).interpret(stored, path, image_size, self.size)
 
     def relate(self, relations: Mapping[str, Relation], follows: Mapping[str, str]) -> None:
         """Say which labels follow from others; to be called with `available` known.
@@ -193,7 +197,7 @@ class StoredDataset(LabelledDataset):
         """
         stored, path = self.stored(index, task)
         size = None if self.size is None else (stored.shape[0], stored.shape[1])
-        return self.formats[task].interpret(stored, path, self.original_size(index), size)
+        return self.format_of(index, task).interpret(stored, path, self.original_size(index), size)
 
     def _read(self, index: int, tasks: Sequence[str]) -> Sample:
         stored = self.image(index)
@@ -226,7 +230,7 @@ class PictureDataset(StoredDataset):
     def stored(self, index: int, task: str) -> tuple[np.ndarray, Path]:
         """The numbers of a label file."""
         path = self.labels[task][self.keys[index]]
-        return self.formats[task].load(path), path
+        return self.format_of(index, task).load(path), path
 
     def image(self, index: int) -> Image.Image | Float[Tensor, "3 h w"]:
         """The picture, upright."""

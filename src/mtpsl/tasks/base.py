@@ -76,6 +76,10 @@ class Task(ABC):
         """The label that soft values, or a mean of several, say; the most likely class of a task with an index map."""
         return self.resampled(soft) if self.target_spec.channels else soft.argmax(1)
 
+    def unweighted(self, soft: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Soft values without what weights of the loss have added to the probability of what is rare."""
+        return soft
+
     @abstractmethod
     def encode_prediction(self, prediction: Float[Tensor, "b c h w"]) -> Float[Tensor, "b e h w"]:
         """The differentiable input of a mapping network for a prediction."""

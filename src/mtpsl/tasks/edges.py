@@ -71,6 +71,15 @@ class Edges(BinaryTask):
         pixels = F.binary_cross_entropy_with_logits(prediction, target, weight, reduction="none")
         return masked_mean(pixels[:, 0], valid)
 
+    def unweighted(self, soft: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+        """The probability p of a boundary, of which the loss's weight w makes p w / (p w + (1 - p)(1 - w)).
+
+        >>> Edges(positive_weight=0.75).unweighted(torch.tensor([[[[0.75, 1.0]]]]))
+        tensor([[[[0.5000, 1.0000]]]])
+        """
+        there, absent = soft * (1 - self.positive_weight), (1 - soft) * self.positive_weight
+        return there / (there + absent)
+
     def metric(self) -> torchmetrics.Metric:
         """OdsF over all images of the set, in percent."""
         from mtpsl.tasks.boundaries import BoundaryMetric

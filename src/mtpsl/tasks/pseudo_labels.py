@@ -53,13 +53,17 @@ class Judged:
     group: Int[Tensor, "b h w"]
 
 
-def judge(task: Task, prediction: Float[Tensor, "b c h w"], mirrored: Float[Tensor, "b c h w"]) -> Judged:
+def judge(
+    task: Task, prediction: Float[Tensor, "b c h w"], mirrored: Float[Tensor, "b c h w"], *, hard: bool = False
+) -> Judged:
     """What raw predictions for images and for their mirror images say together: their mean, and how sure it is.
 
     Args:
         task: what is predicted.
         prediction: for the images.
         mirrored: for the images flipped left to right, as the network gives it.
+        hard: make of probabilities of what is there or not (edges) labels 0 and 1, and take from them what weights of
+            the loss have added.
 
     >>> from mtpsl.tasks import Depth
     >>> judged = judge(Depth(), torch.tensor([[[[3.0, 1.0]]]]), torch.tensor([[[[1.0, 1.0]]]]))
@@ -69,6 +73,8 @@ def judge(task: Task, prediction: Float[Tensor, "b c h w"], mirrored: Float[Tens
     one = task.soft(prediction.float())
     other = task.mirror(task.soft(mirrored.float()).flip(-1))
     mean = (one + other) / 2
+    if hard:
+        mean = task.unweighted(mean)
     certainty = task.soft_confidence(mean)
     if certainty is None:
         lengths = norm(one) + norm(other)
@@ -77,7 +83,8 @@ def judge(task: Task, prediction: Float[Tensor, "b c h w"], mirrored: Float[Tens
         label = task.label_from(mean)
         return Judged(label, certainty, label)
     most, which = mean.max(1)
-    return Judged(task.label_from(mean), certainty, torch.where(most > 0.5, which + 1, 0))
+    label = (mean > 0.5).to(mean.dtype) if hard else task.label_from(mean)
+    return Judged(label, certainty, torch.where(most > 0.5, which + 1, 0))
 
 
 def number_of_groups(task: Task) -> int:
@@ -108,11 +115,14 @@ class Certainty(nn.Module):
 
     @torch.no_grad()
     def count(self, judged: dict[str, Judged], wanted: dict[str, Bool[Tensor, " b"]]) -> None:
-        """Add a batch of all tasks, of each the images that are wanted; every process has to call it."""
+        """Add a batch, of each task the images that are wanted; every process has to call it."""
         counted = torch.zeros_like(self.histogram)
-        for rows, (name, one) in zip(counted.split(self.groups), judged.items(), strict=True):
+        for rows, name in zip(counted.split(self.groups), self.tasks, strict=True):
+            if name not in judged:
+                continue
+            one = judged[name]
             place = one.group * BINS + bins(one.certainty)
-            weight = wanted[name].float().view(-1, 1, 1).expand_as(place)
+            weight = wanted[name].to(counted.dtype).view(-1, 1, 1).expand_as(place)
             rows.view(-1).index_add_(0, place.flatten(), weight.flatten())
         self.histogram.mul_(self.decay).add_(sum_over_processes(counted))
 
@@ -120,7 +130,10 @@ class Certainty(nn.Module):
     def counts(self, judged: dict[str, Judged]) -> dict[str, Bool[Tensor, "b h w"]]:
         """Which pixels are sure enough, by task."""
         chosen = {}
-        for rows, (name, one) in zip(self.histogram.split(self.groups), judged.items(), strict=True):
+        for rows, name in zip(self.histogram.split(self.groups), self.tasks, strict=True):
+            if name not in judged:
+                continue
+            one = judged[name]
             measured = len(rows) == 1
             share = self.confidence.value_share if measured else self.confidence.class_share
             chosen[name] = bins(one.certainty) >= lowest_bin(rows, share)[one.group]

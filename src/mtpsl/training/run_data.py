@@ -68,8 +68,7 @@ def run_data(config: RunConfig, datasets: tuple[LabelledDataset, LabelledDataset
         allow_unlabelled=keep_unlabelled,
         trained=names,
     )
-    left = torch.zeros_like(source.available)
-    left[chosen] = regime_labels(settings, source, chosen, seed)
+    _, left = labels_of_run(config, source)
     room = third_of_free_memory(config.training.devices)
     train = PartialDataset(source, left, tasks=names, cache=settings.cache, room=room)
     require_labels(settings, train, names)
@@ -92,6 +91,19 @@ def run_data(config: RunConfig, datasets: tuple[LabelledDataset, LabelledDataset
         images = len(chosen) if keep_unlabelled or settings.epoch_images == "all" else int(left.any(1).sum())
     tasks = [source.tasks[name] for name in source.tasks if name in names]
     return RunData(source.name, tasks, train, validation, notes, images)
+
+
+def labels_of_run(config: RunConfig, source: LabelledDataset) -> tuple[Int[Tensor, " m"], Bool[Tensor, "n k"]]:
+    """The training images that a run may use, and which labels of the data set it sees.
+
+    Raises:
+        UserError: the data set is none that such a run can be trained on.
+    """
+    seed = config.training.seed if config.data.label_seed is None else config.data.label_seed
+    chosen, _ = usable_images(config.data, source, seed)
+    left = torch.zeros_like(source.available)
+    left[chosen] = regime_labels(config.data, source, chosen, seed)
+    return chosen, left
 
 
 def usable_images(settings: DataSettings, source: LabelledDataset, seed: int) -> tuple[Int[Tensor, " n"], list[str]]:

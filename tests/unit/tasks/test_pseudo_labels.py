@@ -59,6 +59,16 @@ def test_edges_stay_probabilities() -> None:
     assert judged.certainty.flatten().tolist() == pytest.approx([0.9, 0.6])
 
 
+def test_hard_labels_of_edges_leave_out_what_the_weight_of_the_loss_has_added() -> None:
+    task = Edges(positive_weight=0.9)
+    probability = row(0.9, 0.99, 0.5)  # odds 9, 99 and 1, of which the weight's are 9: 1, 11 and 1/9 are left
+    judged = judge(task, probability.logit(), probability.flip(-1).logit(), hard=True)
+    assert judged.certainty.flatten().tolist() == pytest.approx([0.5, 11 / 12, 9 / 10], abs=1e-5)
+    assert judged.label.flatten().tolist()[1:] == judged.group.flatten().tolist()[1:] == [1.0, 0.0]
+    plain = judge(MultiLabel(class_names=["a", "b"]), row([0.9, 0.4]).logit(), row([0.9, 0.4]).logit(), hard=True)
+    assert plain.label.flatten().tolist() == [1.0, 0.0]
+
+
 @pytest.mark.parametrize(
     ("task", "count"),
     [(Segmentation(num_classes=5), 5), (Edges(), 2), (MultiLabel(class_names=["a", "b"]), 3), (Depth(), 1)],

@@ -118,6 +118,9 @@ class _SplitChecker:
         self.sizes: Counter[tuple[int, int]] = Counter()
         self.turned = 0
         self.problems: dict[str, list[str]] = {}
+        made = dataset.autolabels if isinstance(dataset, FolderDataset) else None
+        self.predicted = dataset.predicted if isinstance(dataset, FolderDataset) else {}
+        self.by = "" if made is None else made.title
         if isinstance(dataset, FolderDataset) and dataset.files.problems:
             self.problems["folders"] = list(dataset.files.problems)
 
@@ -171,8 +174,11 @@ class _SplitChecker:
                 empty=total.empty,
                 values=total.values(task),
                 derived=self.derived[name].labels if name in self.derived else 0,
+                predicted=len(self.predicted.get(name, ())),
             )
             where = f"{self.name}/{name}"
+            if self.predicted.get(name):
+                report.notes.append(f"{where}: labels of {len(self.predicted[name])} images are predicted by {self.by}")
             if name in self.derived:
                 notes = self.derived[name].notes(self.dataset.follows[name])
                 report.notes += [f"{where}: {note}" for note in notes]

@@ -23,7 +23,8 @@ class TaskReport:
     """One task in one split.
 
     `label_share` is the share of images with a label, `valid_share` of pixels that count in labels that could be read,
-    both from 0 to 1; `derived` counts further images whose label follows from another one; `values` holds the numbers
+    both from 0 to 1; `derived` counts further images whose label follows from another one, `predicted` those of
+    `labels` that a run predicted; `values` holds the numbers
     that fit the task: class shares, depth range, boundary share.
     """
 
@@ -34,6 +35,7 @@ class TaskReport:
     empty: int
     values: dict[str, float]
     derived: int = 0
+    predicted: int = 0
 
     @property
     def by_class(self) -> bool:
@@ -117,7 +119,9 @@ class DatasetReport:
                 valid = "-" if task.valid_share is None else _percent(task.valid_share)
                 row = [
                     escape(task_name),
-                    f"{task.labels} of {split.images}" + f" + {task.derived} derived" * bool(task.derived),
+                    f"{task.labels} of {split.images}"
+                    + f" + {task.derived} derived" * bool(task.derived)
+                    + f"\n{task.predicted} predicted" * bool(task.predicted),
                     valid,
                     escape(_values(task)),
                 ]

@@ -112,8 +112,14 @@ def is_done(out: Path, wanted: Provenance, force: bool) -> bool:
 
 
 @contextmanager
-def partial_folder(out: Path, wanted: Provenance, force: bool) -> Iterator[Path]:
+def partial_folder(out: Path, wanted: Provenance, force: bool, *, work: str = "conversion") -> Iterator[Path]:
     """The folder that takes `out`'s place when the block ends; if the block fails, the next call continues with it.
+
+    Args:
+        out: the folder to make.
+        wanted: what it is made from.
+        force: start anew where it was begun from something else.
+        work: what it is called that makes it.
 
     Raises:
         UserError: another process works on it, or it was begun for something else.
@@ -125,12 +131,12 @@ def partial_folder(out: Path, wanted: Provenance, force: bool) -> Iterator[Path]
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise UserError(f"{out}: another process is converting into it: wait for it") from error
+            raise UserError(f"{out}: another process is writing it: wait for it") from error
         try:
             begun = read_provenance(partial)
             difference = None if begun is None else begun.difference(wanted)
             if difference and not force:
-                raise UserError(f"{out}: its conversion was begun {difference}: start anew with --force")
+                raise UserError(f"{out}: its {work} was begun {difference}: start anew with --force")
             if begun is None or difference:
                 shutil.rmtree(partial, ignore_errors=True)
                 partial.mkdir()

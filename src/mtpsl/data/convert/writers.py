@@ -17,8 +17,8 @@ from jaxtyping import Bool
 from PIL import Image
 from torch import Tensor
 
-from mtpsl.data.convert.lossless import describe, label_array, require_equal, suffix
 from mtpsl.data.formats.base import LabelFormat
+from mtpsl.data.formats.lossless import describe, label_array, require_equal, suffix
 from mtpsl.data.layouts.description import parse_description
 from mtpsl.data.layouts.packed import DESCRIPTION, VERSION
 from mtpsl.data.layouts.records import Record, pack, record_from

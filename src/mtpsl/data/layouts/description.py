@@ -11,6 +11,7 @@ from typing import Any
 from mtpsl.data.formats import FORMATS
 from mtpsl.data.formats.base import LabelFormat
 from mtpsl.data.formats.own_format import OwnFormat, own_task
+from mtpsl.data.layouts.autolabels import Autolabels, parse_autolabels
 from mtpsl.data.layouts.hash_split import HashSplit, parse_split
 from mtpsl.data.layouts.places import Folders, parse_folders
 from mtpsl.data.relations.description import RelationDescription, parse_relation, relation_keys
@@ -26,7 +27,7 @@ class Description:
     """A data set's name and the format of each task's labels, in the order of the file.
 
     `folders` says where images and labels lie, `split` which image is in which split if no folder does; `relations`
-    which labels follow from those of another task.
+    which labels follow from those of another task, `autolabels` which run predicted some.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Description:
     folders: Folders
     split: HashSplit | None
     relations: dict[str, RelationDescription]
+    autolabels: Autolabels | None = None
 
     @property
     def follows(self) -> dict[str, str]:
@@ -83,7 +85,7 @@ def parse_description(content: Any, path: Path) -> Description:
     Raises:
         UserError: an unknown or wrong entry.
     """
-    _known_keys(path, "a description", content, ("name", "tasks", "folders", "split"))
+    _known_keys(path, "a description", content, ("name", "tasks", "folders", "split", "autolabels"))
     if not isinstance(content.get("name"), str) or not content["name"]:
         raise UserError(f"{path}: `name` should be a text, not {content.get('name')!r}")
     if not isinstance(content.get("tasks"), dict) or not content["tasks"]:
@@ -93,9 +95,10 @@ def parse_description(content: Any, path: Path) -> Description:
     try:
         split = parse_split(content["split"]) if "split" in content else None
         folders = parse_folders(content.get("folders", {}), formats, split_by_name=split is None)
+        made = parse_autolabels(content["autolabels"]) if "autolabels" in content else None
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
-    return Description(content["name"], formats, path, folders, split, relations)
+    return Description(content["name"], formats, path, folders, split, relations, made)
 
 
 def _label_format(path: Path, name: Any, entry: Any) -> LabelFormat:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from mtpsl.data.base import PictureDataset
+from mtpsl.data.formats.base import LabelFormat
+from mtpsl.data.formats.lossless import lossless_format
+from mtpsl.data.layouts.autolabels import list_autolabels
 from mtpsl.data.layouts.description import Description, read_description
 from mtpsl.data.layouts.folder_files import SplitFiles, list_split
 from mtpsl.data.layouts.places import SPLIT, Folders
@@ -53,11 +56,23 @@ class FolderDataset(PictureDataset):
         if split not in splits:
             raise UserError(f"{self.root}: there is no split {split!r}: there are {', '.join(splits)}")
         self.files = _list_files(self.root, split, described, [*self.tasks])
+        self.described, self.autolabels, given = described, described.autolabels, self.files.labels
+        made = {} if self.autolabels is None else list_autolabels(self.autolabels, self.root, split, self.files)
         if self.files.problems and strict:
             raise UserError(self.files.problems[0])
-        self.hold_files(dict(sorted(self.files.images.items())), self.files.labels)
+        #: of each task the files of labels that a run predicted, by key; a label that is there without goes before
+        self.predicted = {name: {k: x for k, x in made[name].items() if k not in given[name]} for name in made}
+        self._read_predicted = {name: lossless_format(self.formats[name]) for name in self.predicted}
+        labels = {name: {**self.predicted.get(name, {}), **given[name]} for name in given}
+        self.hold_files(dict(sorted(self.files.images.items())), labels)
         labelled = dict(zip(self.tasks, self.available.T.tolist(), strict=True))
         self.relate(open_relations(described.relations, self.root, split, self.keys, labelled), described.follows)
+
+    def format_of(self, index: int, task: str) -> LabelFormat:
+        """That of the description, or of labels that a run predicted."""
+        if self.keys[index] in self.predicted.get(task, {}):
+            return self._read_predicted[task]
+        return self.formats[task]
 
     @classmethod
     def find_splits(cls, root: Path, description: str | Path | None = None) -> list[str]:
@@ -96,11 +111,12 @@ def _list_files(root: Path, split: str, described: Description, tasks: Sequence[
     places = {name: folders.place(root, split, name) for name in ("image", *tasks)}
     parts = [PurePosixPath(folders.template(name)).parts for name in ("image", *described.formats)]
     beside, depth = (root, 0) if by_hash else (root / split, 1)
+    made = set() if described.autolabels is None else {described.autolabels.folder}
     inside = all(len(part) > depth and (by_hash or part[0] == SPLIT) for part in parts)
     return list_split(
         places,
         beside=beside if inside else None,
-        known={part[depth] for part in parts} if inside else (),
+        known=({part[depth] for part in parts} | made) if inside else (),
         wanted=(lambda key: by_hash.of(key) == split) if by_hash else (lambda key: True),
     )
 

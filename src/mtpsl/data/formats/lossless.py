@@ -48,6 +48,16 @@ def describe(name: str, label_format: LabelFormat) -> dict[str, Any]:
     return entry
 
 
+def lossless_format(label_format: LabelFormat) -> LabelFormat:
+    """The format that reads what `label_array` makes of labels of another one; of one's own task that of its base.
+
+    Raises:
+        UserError: as `describe`.
+    """
+    base = label_format.base if isinstance(label_format, OwnFormat) else label_format
+    return FORMATS[base.kind](**{key: x for key, x in describe(base.kind, base).items() if key != "type"})
+
+
 def label_array(label_format: LabelFormat, target: Tensor, valid: Bool[Tensor, "h w"]) -> np.ndarray:
     """The array of a label's file; `label_format` is the one that reads it."""
     x, known = target.numpy(), valid.numpy()

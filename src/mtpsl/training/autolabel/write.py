@@ -1,0 +1,161 @@
+"""Write a data set in which confident predictions of a run fill labels that are missing."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.progress import Progress
+
+from mtpsl.data.convert.converter import partial_folder
+from mtpsl.data.convert.provenance import FILE, provenance
+from mtpsl.data.convert.writers import save
+from mtpsl.data.formats.lossless import label_array, lossless_format, suffix
+from mtpsl.data.layouts.folder import FolderDataset
+from mtpsl.data.yaml_files import read_yaml
+from mtpsl.errors import UserError
+from mtpsl.files import write_atomically, write_text
+from mtpsl.plugins import absolute, names_code
+from mtpsl.tasks.pseudo_labels import Confidence
+from mtpsl.training.autolabel.plan import Plan, make_plan
+from mtpsl.training.autolabel.predict import Drafts
+from mtpsl.training.trained import TrainedRun
+
+AUTOLABELS = "autolabels"
+"""The entry of dataset.yaml, and the folder of predicted labels."""
+DRAFTS = ".drafts"
+
+
+def autolabel(
+    run: TrainedRun,
+    root: str | Path,
+    out: str | Path,
+    *,
+    description: str | Path | None = None,
+    tasks: Sequence[str] | None = None,
+    confidence: Confidence = Confidence(),
+    hidden: bool = False,
+    force: bool = False,
+    progress: bool = True,
+) -> dict[str, int]:
+    """Copy a data set, and fill labels of its training images that are missing with what a run is sure of.
+
+    Files of images and labels are copied as they are; nothing is predicted where there is a label, or where one follows
+    from another. Predicted labels lie apart, in `autolabels/<split>/<task>`, and dataset.yaml names the run. The folder
+    appears in one step when all is written; until then the work lies in the hidden `.<out>.partial` beside it, and
+    calling again continues there.
+
+    Args:
+        run: whose predictions fill it.
+        root: the data set, in folders.
+        out: the folder to make.
+        description: its dataset.yaml; by default the one in `root`.
+        tasks: the tasks to fill; by default all that the run predicts.
+        confidence: which pixels count: the surest share is found by class over all images that are filled.
+        hidden: take labels that the run's label regime hid for missing, and leave them out of the new data set.
+        force: drop what an interrupted call left with other options.
+        progress: show a progress bar on the error stream.
+
+    Returns:
+        How many labels of each task were predicted.
+
+    Raises:
+        UserError: run and data set do not fit, nothing is missing, or `out` exists.
+    """
+    root, out = Path(root), Path(out).resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is not an empty folder: give another one or remove it")
+    inside = root.resolve()
+    if inside == out or inside in out.parents or out in inside.parents:
+        raise UserError(f"{out}: should lie outside the data set {root}, and not around it")
+    plan = make_plan(run, root, None if description is None else Path(description), tasks, hidden=hidden)
+    mark = mark_of(run, confidence, hidden)
+    options: dict[str, Any] = {**mark, "tasks": [task.name for task in plan.tasks]}
+    wanted = provenance(root, "folder", {**options, "description": str(plan.description.resolve())})
+    counts: Counter[str] = Counter({task.name: 0 for task in plan.tasks})
+    with partial_folder(out, wanted, force, work="labelling") as folder:
+        files = [*copied_files(plan)]
+        drafts = Drafts(folder / DRAFTS, plan)
+        with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
+            job = bar.add_task("predicting", total=len(drafts.rows))
+            for _ in drafts.predict(run.predictor):
+                bar.advance(job)
+            job = bar.add_task("writing", total=len(drafts.rows) + len(files))
+            for row, labels in drafts.sure(confidence):
+                write_labels(folder / AUTOLABELS / plan.train.split, plan.train, row, labels)
+                counts.update(labels.keys())
+                bar.advance(job)
+            for path in files:
+                copy_file(path, folder / path.relative_to(root))
+                bar.advance(job)
+        if not any(counts.values()):
+            raise UserError(f"{run.folder.path} is sure of no pixel: nothing is filled: lower --confidence.probability")
+        content = with_code_found({**read_yaml(plan.description), AUTOLABELS: mark}, plan.description)
+        text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+        write_text(folder / "dataset.yaml", text)
+        for dataset in [plan.train, *plan.others]:
+            FolderDataset(folder, dataset.split)
+        shutil.rmtree(folder / DRAFTS, ignore_errors=True)
+        (folder / FILE).unlink()
+    return dict(counts)
+
+
+def mark_of(run: TrainedRun, confidence: Confidence, hidden: bool) -> dict[str, Any]:
+    """What dataset.yaml says of the predicted labels (`mtpsl.data.layouts.autolabels`)."""
+    checkpoint = run.folder.best if run.checkpoint == "best" else run.folder.checkpoint
+    with checkpoint.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "folder": AUTOLABELS,
+        "run": run.folder.path.resolve().name,
+        "sha256": digest,
+        "epoch": run.epoch,
+        "confidence": asdict(confidence),
+        "hidden": hidden,
+    }
+
+
+def copied_files(plan: Plan) -> Iterator[Path]:
+    """The files of images and labels that the new data set has, too, and tables of cameras."""
+    train = plan.train
+    for row in plan.images.nonzero()[:, 0].tolist():
+        yield train.images[train.keys[row]]
+        for name, kept in zip(train.tasks, plan.kept[row].tolist(), strict=True):
+            if kept:
+                yield train.labels[name][train.keys[row]]
+    for dataset in plan.others:
+        yield from dataset.images.values()
+        for labels in dataset.labels.values():
+            yield from labels.values()
+    tables = {one.camera.file for one in train.described.relations.values() if one.camera is not None}
+    yield from (train.root / table for table in sorted(name for name in tables if name is not None))
+
+
+def copy_file(path: Path, to: Path) -> None:
+    """Copy a file's content; one that is there is whole."""
+    if not to.exists():
+        write_atomically(to, lambda temporary: shutil.copyfile(path, temporary))
+
+
+def write_labels(folder: Path, train: FolderDataset, row: int, labels: dict[str, Any]) -> None:
+    """Write the predicted labels of an image; those that are there are whole."""
+    for name, (target, valid) in labels.items():
+        reader = lossless_format(train.formats[name])
+        path = folder / name / f"{train.keys[row]}{suffix(reader)}"
+        if not path.exists():
+            save(path, label_array(reader, target, valid))
+
+
+def with_code_found(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The same with files of one's own named from anywhere."""
+    for entry in content["tasks"].values():
+        if isinstance(entry, dict) and names_code(entry.get("type")):
+            entry["type"] = absolute(entry["type"], path.parent)
+    return content

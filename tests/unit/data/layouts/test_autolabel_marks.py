@@ -1,0 +1,81 @@
+"""The entry `autolabels` of a dataset.yaml, and labels that belong to no image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from mtpsl.data.layouts.folder import FolderDataset
+from mtpsl.errors import UserError
+
+MARK: dict[str, Any] = {
+    "folder": "autolabels",
+    "run": "first",
+    "sha256": "0123456789abcdef",
+    "epoch": 3,
+    "confidence": {"probability": 0.8},
+}
+
+
+def write(root: Path, **changes: object) -> Path:
+    for name in ("a", "b"):
+        (root / "train/image").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(root / f"train/image/{name}.png")
+    (root / "train/depth").mkdir()
+    Image.fromarray(np.full((4, 4), 2000, np.uint16)).save(root / "train/depth/a.png")
+    (root / "autolabels/train/depth").mkdir(parents=True)
+    for name, value in (("a", 9.0), ("b", 3.0)):
+        np.save(root / f"autolabels/train/depth/{name}.npy", np.full((4, 4), value, np.float32))
+    mark = {key: x for key, x in {**MARK, **changes}.items() if x is not None}
+    content = {"name": "two", "tasks": {"depth": {"scale": 0.001, "missing": 0}}, "autolabels": mark}
+    (root / "dataset.yaml").write_text(yaml.safe_dump(content))
+    return root
+
+
+def test_each_label_is_read_as_it_is_stored(tmp_path: Path) -> None:
+    data = FolderDataset(write(tmp_path), "train")
+    assert data.available.all()
+    assert [float(data.read(index, ["depth"]).targets["depth"].mean()) for index in range(2)] == [2.0, 3.0]
+    assert {name: [*labels] for name, labels in data.predicted.items()} == {"depth": ["b"]}
+    assert data.autolabels is not None
+    assert data.autolabels.title == "the run first (epoch 3, checkpoint 01234567)"
+    assert float(FolderDataset(tmp_path, "train", size=(2, 2)).read(1, ["depth"]).targets["depth"].mean()) == 3.0
+
+
+def test_images_that_lie_together_do_too(tmp_path: Path) -> None:
+    root = write(tmp_path)
+    for name in ("image", "depth"):
+        (root / "train" / name).rename(root / name)
+    (root / "train").rmdir()
+    content = yaml.safe_load((root / "dataset.yaml").read_text())
+    (root / "dataset.yaml").write_text(yaml.safe_dump({**content, "split": {"by": "hash", "val": 0.01}}))
+    data = FolderDataset(root, "train")
+    assert [*data.predicted["depth"]] == ["b"]
+    assert not data.files.notes
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"run": None}, "should have the keys"),
+        ({"other": 1}, "should have the keys"),
+        ({"epoch": "3"}, "`epoch` should be int"),
+        ({"folder": "a/b"}, "should be the name of a folder in the data set"),
+        ({"folder": ".."}, "should be the name of a folder in the data set"),
+    ],
+)
+def test_another_entry_is_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        FolderDataset(write(tmp_path, **changes), "train")
+
+
+def test_a_predicted_label_without_an_image_is_a_problem(tmp_path: Path) -> None:
+    root = write(tmp_path)
+    np.save(root / "autolabels/train/depth/c.npy", np.zeros((4, 4), np.float32))
+    with pytest.raises(UserError, match=r"no image belongs to c\.npy"):
+        FolderDataset(root, "train")
