@@ -13,8 +13,8 @@ from PIL import Image
 from mtpsl.augmentation.rotate import Rotation
 from mtpsl.augmentation.zoom_crop import Augmentation
 from mtpsl.data.check.statistics import statistics_of
-from mtpsl.data.convert.lossless import describe, label_array, require_equal
 from mtpsl.data.formats import RegressionFormat
+from mtpsl.data.formats.lossless import describe, label_array, require_equal
 from mtpsl.errors import UserError
 from mtpsl.structures import Batch
 from mtpsl.tasks import Regression
