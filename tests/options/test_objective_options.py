@@ -54,6 +54,8 @@ LINES = {
     "mapping.film_halving": Line("2", {"rates"}),
     "mapping.width": Line("0.25", {*ALL, "shapes"}),
     "mapping.stride": Line("2", ALL),
+    "mapping.level": Line("8", ALL),  # all stages of so narrow a network have 8 channels
+    "mapping.center": Line("true", ALL),
     "mapping.checkpoint": Line("true", {"recomputes"}),
     "regularizer": Line("0", ALL),
     "views": Line("1", {"supervised", *ALL, "images"}),  # norms see the second view, too

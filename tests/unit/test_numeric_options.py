@@ -50,6 +50,7 @@ NONSENSE: dict[str, list[Any]] = {
     "weights": [{"depth": x} for x in NOT_NEGATIVE],
     "views": [-1, 0, 4],
     "mapping.stride": [-1, 0, 3],
+    "mapping.level": [-1, 0, 3, 64],
     "output_stride": [-1, 0, 12],
     "start": [nan, inf],
     "depth_mean": [nan, inf],

@@ -52,6 +52,7 @@ class EncoderDecoder(MultiTaskNetwork):
         self.encoder = TimmEncoder(encoder, weights=weights)
         self.stride = self.encoder.output_stride
         self.feature_channels = self.encoder.out_channels[-1]
+        self.feature_levels = list(zip(self.encoder.reductions, self.encoder.out_channels, strict=True))
         self.decoder_per_task = decoder_per_task
         decoders = {
             name: DECODERS[decoder](self.encoder.out_channels, self.encoder.reductions, channels=decoder_channels)

@@ -44,6 +44,7 @@ class MTAN(MultiTaskNetwork):
         check_positive(width=width)
         channels = [scaled(c, width) for c in STAGE_CHANNELS]
         self.feature_channels = channels[-1]
+        self.feature_levels = [(2 ** (number + 1), count) for number, count in enumerate(channels)]
         down = list(zip([3, *channels], channels, STAGE_CONVOLUTIONS, strict=False))
         up = list(zip(channels, [channels[0], *channels], STAGE_CONVOLUTIONS, strict=False))[::-1]
         self.encoder = nn.ModuleList(stage(*shape) for shape in down)

@@ -17,7 +17,7 @@ from mtpsl.structures import Output
 class MultiTaskNetwork(nn.Module, ABC):
     """A network with a prediction per task, for images of any size.
 
-    A network of your own needs the two attributes below and a `forward` that returns an `Output`; it need not
+    A network of your own needs the first two attributes below and a `forward` that returns an `Output`; it need not
     inherit from this class. One that does writes `forward_divisible` and takes any size, too.
 
     While `torch.jit.trace` or `torch.export` record it, which know no `Output`, a call gives its predictions alone
@@ -28,6 +28,8 @@ class MultiTaskNetwork(nn.Module, ABC):
     stride: int
     #: channels of the last map in `Output.features`
     feature_channels: int
+    #: by how much each map in `Output.features` is smaller than the images, and its channels
+    feature_levels: list[tuple[int, int]]
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """`forward`, in a form that can be recorded while it is."""

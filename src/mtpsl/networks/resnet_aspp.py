@@ -60,6 +60,7 @@ class ResNetASPP(MultiTaskNetwork):
         self.encoder = TimmEncoder(encoder, weights=weights, output_stride=output_stride)
         self.stride = self.encoder.output_stride
         self.feature_channels = self.encoder.out_channels[-1]
+        self.feature_levels = list(zip(self.encoder.reductions, self.encoder.out_channels, strict=True))
         self.heads = nn.ModuleDict(
             {
                 name: ASPPHead(self.feature_channels, count, channels=head_channels, rates=rates, dropout=dropout)

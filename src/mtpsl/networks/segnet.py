@@ -37,6 +37,7 @@ class SegNet(MultiTaskNetwork):
         check_positive(width=width)
         channels = [scaled(c, width) for c in STAGE_CHANNELS]
         self.feature_channels = channels[-1]
+        self.feature_levels = [(2 ** (number + 1), count) for number, count in enumerate(channels)]
         self.encoder = nn.ModuleList(
             stage(before, after, count)
             for before, after, count in zip([in_channels, *channels], channels, STAGE_CONVOLUTIONS, strict=False)

@@ -90,6 +90,24 @@ def feature_shape(network: nn.Module) -> tuple[int, int]:
     return channels, stride
 
 
+def feature_level(network: nn.Module, level: int) -> tuple[int, int]:
+    """Channels of the map that is `level` times smaller than the images, and its place in `Output.features`.
+
+    Raises:
+        ValueError: the network has no such map, or states but its last one.
+    """
+    channels, stride = feature_shape(network)
+    levels: Sequence[tuple[int, int]] = getattr(network, "feature_levels", [(stride, channels)])
+    for place in range(-1, -len(levels) - 1, -1):  # of several maps of one size the last
+        if levels[place][0] == level:
+            return levels[place][1], place
+    known = ", ".join(str(factor) for factor in dict.fromkeys(factor for factor, _ in levels))
+    raise ValueError(
+        f"mapping.level should be one of {known}: by that much maps of {type(network).__name__} are smaller than the "
+        f"image, not {level}"
+    )
+
+
 def labelled_images(labelled: Bool[Tensor, "b k"]) -> Float[Tensor, ""]:
     """How many images have any label: what sums over images are divided by (never zero).
 

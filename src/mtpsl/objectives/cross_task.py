@@ -13,7 +13,7 @@ from mtpsl.augmentation.zoom_crop import Augmentation
 from mtpsl.objectives.auxiliary import TermOptions
 from mtpsl.objectives.balance import GradientBalance
 from mtpsl.objectives.base import labelled_images
-from mtpsl.objectives.distance import cosine_distance
+from mtpsl.objectives.distance import centered, cosine_distance
 from mtpsl.objectives.extensions import Extensions
 from mtpsl.objectives.joint_space import JointSpace
 from mtpsl.objectives.mapping.options import JointMappingOptions
@@ -76,13 +76,13 @@ class CrossTaskConsistency(JointSpace):
         if self.views == 1:
             output, compared_batch = network(batch.images), batch
             predictions = compared = output.predictions
-            features = output.features[-1]
+            features = output.features[self.place]
         else:
             compared_batch = self.second_view(batch)
             output, count = network(torch.cat([batch.images, compared_batch.images])), len(batch)
             predictions = {name: x[:count] for name, x in output.predictions.items()}
             compared = {name: x[count:] for name, x in output.predictions.items()}
-            features = output.features[-1][count:]
+            features = output.features[self.place][count:]
         if self.balance is not None and self.training:
             predictions = self.balance.watch(predictions)
             compared = self.balance.scale(compared, self.current_weight())
@@ -103,6 +103,8 @@ class CrossTaskConsistency(JointSpace):
             return self.pair_zeros(features)
         source, target = self.map_pairs(predictions, batch, pairs)
         image = features.detach()[to_device([pair.image for pair in pairs], features.device)]
+        if self.center:
+            image = centered(image)
         distance = cosine_distance(source, target)
         if self.training:
             self.relations.update(pairs, source, target, distance)

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from mtpsl.networks.segnet import initialize
 from mtpsl.objectives.auxiliary import TermOptions, parameter_group
-from mtpsl.objectives.base import feature_shape
 from mtpsl.objectives.joint_space import JointSpace
 from mtpsl.objectives.mapping.options import JointMappingOptions
 from mtpsl.objectives.mapping.pairs import plan_pairs, to_device
@@ -60,7 +59,7 @@ class DiscriminatorLoss(JointSpace):
         check_at_least_one(discriminator_channels=discriminator_channels)
         check_positive(discriminator_lr=discriminator_lr)
         self.adversarial, self.discriminator_lr = adversarial, discriminator_lr
-        self.discriminator = PairClassifier(feature_shape(network)[0], discriminator_channels)
+        self.discriminator = PairClassifier(self.channels, discriminator_channels)
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
         """Both terms on the batch; auxiliary losses are named source->target."""

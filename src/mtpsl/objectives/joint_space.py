@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from mtpsl.networks.network import padded
 from mtpsl.objectives.auxiliary import AuxiliaryObjective, TermOptions, parameter_group
-from mtpsl.objectives.base import feature_shape
+from mtpsl.objectives.base import feature_level, feature_shape
+from mtpsl.objectives.distance import centered
 from mtpsl.objectives.mapping import MAPPINGS, PairMapping
 from mtpsl.objectives.mapping.options import JointMappingOptions
 from mtpsl.objectives.mapping.pairs import Pair, Side, to_device
@@ -53,11 +54,14 @@ class JointSpace(AuxiliaryObjective):
     ) -> None:
         super().__init__(tasks, network, losses, term, own_lr=mapping.lr)
         self.film_lr, self.film_halving = mapping.film_lr, mapping.film_halving
-        channels, self.stride = feature_shape(network)
+        _, self.stride = feature_shape(network)
+        level = mapping.level or self.stride
+        self.channels, self.place = feature_level(network, level)
+        self.center = mapping.center
         self.mapping: PairMapping = MAPPINGS[mapping.network](
             [task.encoding_channels for task in tasks],
-            channels,
-            stride=self.stride,
+            self.channels,
+            stride=level,
             width=mapping.width,
             conditional=mapping.conditional,
             mapping_stride=mapping.stride,
@@ -104,6 +108,8 @@ class JointSpace(AuxiliaryObjective):
         chosen = torch.cat(stems).index_select(0, gather)  # its gradient is quicker than that of stems[gather]
         stems.clear()  # else they would take memory until the mapping is through
         mapped = self.mapping(chosen, columns)
+        if self.center:
+            mapped = centered(mapped)
         return mapped.index_select(0, to_device([unique[side] for side in sides], device))
 
     def stem_key(self, side: Side) -> tuple[bool, int, int, int]:

@@ -34,6 +34,8 @@ def test_outputs_have_the_images_size_and_the_features_the_stated_form(name: str
     assert output.features[-1].shape == (2, network.feature_channels, 64 // network.stride, 96 // network.stride)
     sizes = [feature.shape[-1] for feature in output.features]
     assert sizes == sorted(sizes, reverse=True)
+    said = [(channels, 64 // factor, 96 // factor) for factor, channels in network.feature_levels]
+    assert [tuple(feature.shape[1:]) for feature in output.features] == said
 
 
 @pytest.mark.parametrize("size", [(61, 97), (5, 64)])

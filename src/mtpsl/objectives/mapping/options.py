@@ -36,6 +36,11 @@ class JointMappingOptions(MappingOptions):
         stride: 2 computes the mapping at half resolution, with about a quarter of its operations.
         checkpoint: keep only what each stage of the mapping takes in, and compute the stage again in the backward pass:
             less memory, a second forward pass of the mapping, the same result.
+        level: compare the pairs at the network's map that is smaller than the image by this factor, such as 8: maps in
+            which boundaries can be seen, at several times the cost. By default at its last map (the paper).
+        center: subtract each map's mean over its image, channel by channel, before maps are compared. Maps behind a
+            ReLU are all positive and their cosines near 1 to begin with; what is left differs from place to place.
+            Not the paper's.
     """
 
     network: Literal["segnet", "resnet18"] = "segnet"
@@ -44,13 +49,15 @@ class JointMappingOptions(MappingOptions):
     film_halving: int | None = None
     stride: int = 1
     checkpoint: bool = False
+    level: int | None = None
+    center: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice(("segnet", "resnet18"), **{"mapping.network": self.network})
         check_choice((1, 2), **{"mapping.stride": self.stride})
         check_positive(**{"mapping.film_lr": self.film_lr})
-        check_at_least_one(**{"mapping.film_halving": self.film_halving})
+        check_at_least_one(**{"mapping.film_halving": self.film_halving, "mapping.level": self.level})
         for name, value in {"film_lr": self.film_lr, "film_halving": self.film_halving}.items():
             if value is not None and not self.conditional:
                 raise ValueError(
