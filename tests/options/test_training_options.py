@@ -96,6 +96,8 @@ def test_rates_follow_the_schedule_epoch_by_epoch(observe: Any) -> None:
 def test_gradients_are_no_longer_than_the_clip(observe: Any) -> None:
     assert watched(observe, "--training.clip 0.01")["gradient"] == pytest.approx(0.01, rel=1e-3)
     assert watched(observe)["gradient"] > 0.1
+    half = "--training.optimizer adamw --training.precision bf16-mixed --training.clip 0.01"
+    assert watched(observe, half)["gradient"] == pytest.approx(0.01, rel=1e-3)
 
 
 def test_accumulated_gradients_are_those_of_the_double_batch_without_norms(observe: Any) -> None:

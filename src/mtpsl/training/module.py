@@ -10,6 +10,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
 
 from mtpsl.evaluation.evaluate import Evaluator, Scores
 from mtpsl.objectives import Objective
@@ -109,6 +110,17 @@ class TrainingModule(lightning.LightningModule):
             self.weighting.backward(losses, self.network, batch, others=self.objective.parameters(), scale=scale)
         for task, weight in self.weighting.weights.items():
             self._log_mean(f"weight/{task}", weight, len(batch))
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Scale gradients down to the largest norm.
+
+        Lightning's own way refuses fused optimizers under autocast, for the sake of a scaler that bf16 has no need of.
+        """
+        if gradient_clip_val:
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
 
     def on_train_epoch_end(self) -> None:
         """Let weights change that do so once per epoch."""

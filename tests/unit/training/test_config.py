@@ -28,9 +28,9 @@ UNKNOWN: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "a group in a file": ([], {"trainin": {"epochs": 2}}, "did you mean --training.epochs?"),
     "nothing like it": (["--zebra"], {}, "--zebra is unknown (`mtpsl train --help` lists all)"),
     "another objective's": (
-        ["--objective", "supervised", "--objective.views", "2"],
+        ["--objective", "supervised", "--objective.flip_view", "true"],
         {},
-        "--objective.views is an option of --objective cross_task, not of supervised",
+        "--objective.flip_view is an option of --objective cross_task, not of supervised",
     ),
     "two others'": (
         ["--network.encoder", "resnet18"],
