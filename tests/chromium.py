@@ -38,14 +38,14 @@ class Browser:
             self._call(f"{domain}.enable")
 
     def open(
-        self, file: Path, *, width: int = 1280, height: int = 900, dark: bool = False, phone: bool = False
+        self, page: Path | str, *, width: int = 1280, height: int = 900, dark: bool = False, phone: bool = False
     ) -> None:
-        """Show a file and wait until it is loaded."""
+        """Show a file or an address and wait until it is loaded."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone}
         self._call("Emulation.setDeviceMetricsOverride", size)
         self.media(dark=dark)
         self._events.clear()
-        self._call("Page.navigate", {"url": file.resolve().as_uri()})
+        self._call("Page.navigate", {"url": page if isinstance(page, str) else page.resolve().as_uri()})
         while "Page.loadEventFired" not in self._events:
             self._receive()
 
@@ -62,6 +62,12 @@ class Browser:
         if "exceptionDetails" in answer:
             raise RuntimeError(answer["exceptionDetails"]["exception"].get("description", "exception"))
         return answer["result"].get("value")
+
+    def choose(self, selector: str, file: Path) -> None:
+        """Choose a file in an input for files, as the dialog that it opens would."""
+        root = self._call("DOM.getDocument")["root"]["nodeId"]
+        node = self._call("DOM.querySelector", {"nodeId": root, "selector": selector})["nodeId"]
+        self._call("DOM.setFileInputFiles", {"nodeId": node, "files": [str(file.resolve())]})
 
     def key(self, key: str) -> None:
         """Press a key where the focus is."""

@@ -17,6 +17,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": commands.train,
     "evaluate": commands.evaluate,
     "predict": commands.predict,
+    "serve": commands.serve,
     "export": commands.export,
     "autolabel": commands.autolabel,
     "compare": commands.compare,
@@ -44,6 +45,7 @@ Train one vision network for several dense prediction tasks from partially annot
   mtpsl evaluate RUN                  score it
   mtpsl predict RUN PICTURES --out DIR
                                       apply it to pictures of any size
+  mtpsl serve RUN                     the same in a browser: a page to drop pictures on, and JSON for programs
   mtpsl autolabel RUN DATA --out DATA2
                                       a data set in which it fills labels that are missing
   mtpsl export RUN --out FILE         write it for other programs: .onnx, .pt2 or .safetensors

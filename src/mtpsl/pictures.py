@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -40,16 +40,19 @@ class Header:
     turned: bool
 
 
-def read_picture(path: Path) -> Image.Image | Float[Tensor, "3 h w"]:
+def read_picture(source: Path | bytes) -> Image.Image | Float[Tensor, "3 h w"]:
     """A picture as RGB, turned upright as its EXIF entry says; one that 8 bits cannot hold as values from 0 to 1.
 
     Gray pictures get three equal channels, 16 bits (gray, or colors of a PNG) are divided by 65535, floating-point
     pixels should lie between 0 and 1 already, transparent pixels are put on white; of several frames the first is read.
 
+    Args:
+        source: a file's path, or what it holds.
+
     Raises:
-        UserError: the file cannot be read as a picture, or is larger than Pillow's limit.
+        UserError: it cannot be read as a picture, or is larger than Pillow's limit.
     """
-    with _reported(path), path.open("rb") as file:
+    with _reported(source), _bytes_of(source) as file:
         picture = _open(file)
         picture.load()
         cut = png_bits(file) == 16 and picture.mode in ("RGB", "RGBA") and "transparency" not in picture.info
@@ -61,13 +64,13 @@ def read_picture(path: Path) -> Image.Image | Float[Tensor, "3 h w"]:
         return rgb(picture) if lower is None else _colors_of_16_bits(picture, lower)
 
 
-def read_header(path: Path) -> Header:
-    """Size and orientation of a picture, without decoding it.
+def read_header(source: Path | bytes) -> Header:
+    """Size and orientation of a picture, without decoding it; `source` as in `read_picture`.
 
     Raises:
         UserError: as `read_picture`, as far as the file's head tells.
     """
-    with _reported(path), path.open("rb") as file:
+    with _reported(source), _bytes_of(source) as file:
         picture = _open(file)
         with _OPENING, _unwarned():
             # the method of PNG pictures would decode them in search of an entry behind the pixels
@@ -113,7 +116,11 @@ def picture_tensor(
     )[0]
 
 
-def _open(file: BinaryIO) -> Image.Image:
+def _bytes_of(source: Path | bytes) -> BufferedReader | BytesIO:
+    return source.open("rb") if isinstance(source, Path) else BytesIO(source)
+
+
+def _open(file: BufferedReader | BytesIO) -> Image.Image:
     with _OPENING, _unwarned():  # of large pictures, which can be read
         return Image.open(file, formats=FORMATS)
 
@@ -127,24 +134,26 @@ def _unwarned() -> Iterator[None]:
 
 
 @contextmanager
-def _reported(path: Path) -> Iterator[None]:
+def _reported(source: Path | bytes) -> Iterator[None]:
+    path = source if isinstance(source, Path) else None
+    name, cure = ("the picture", "") if path is None else (f"{path}:", ": replace or remove the file")
     try:
         yield
     except Image.DecompressionBombError as error:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         found = next((word for word in str(error).split() if word.lstrip("(").isdigit()), "").lstrip("(")
         raise UserError(
-            f"{path}: has {found} pixels, more than the {limit} that Pillow reads: shrink it, or cut it into tiles"
+            f"{name} has {found} pixels, more than the {limit} that Pillow reads: shrink it, or cut it into tiles"
         ) from error
     except Exception as error:  # a decoder fed with a damaged file raises nearly anything
-        if isinstance(error, FileNotFoundError) and not path.is_symlink():  # a link to nothing is there, and is to go
-            raise UserError(f"{path}: there is no such file") from error
+        if isinstance(error, FileNotFoundError) and path is not None and not path.is_symlink():
+            raise UserError(f"{path}: there is no such file") from error  # a link to nothing is there, and is to go
         reason = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, OSError) and error.strerror:
             reason = error.strerror
         elif type(error).__name__ == "UnidentifiedImageError":
             reason = "it is none of " + ", ".join(FORMATS)
-        raise UserError(f"{path}: cannot be read as a picture ({reason}): replace or remove the file") from error
+        raise UserError(f"{name} cannot be read as a picture ({reason}){cure}") from error
 
 
 def _colors_of_16_bits(higher: Image.Image, lower: Image.Image) -> Float[Tensor, "3 h w"]:

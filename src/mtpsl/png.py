@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from io import BufferedReader, BytesIO
 
 from PIL import Image
 
 
-def png_bits(file: BinaryIO) -> int | None:
+def png_bits(file: BufferedReader | BytesIO) -> int | None:
     """Bits of each number in a PNG; None for another kind of file."""
     file.seek(0)
     head = file.read(25)

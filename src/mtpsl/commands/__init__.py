@@ -13,6 +13,7 @@ from mtpsl.commands.predict import predict
 from mtpsl.commands.recipes import recipes
 from mtpsl.commands.report import report
 from mtpsl.commands.scenes import scenes
+from mtpsl.commands.serve import serve
 from mtpsl.commands.sweep import sweep
 from mtpsl.commands.train import train
 
@@ -30,6 +31,7 @@ __all__ = [
     "recipes",
     "report",
     "scenes",
+    "serve",
     "sweep",
     "train",
 ]

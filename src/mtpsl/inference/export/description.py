@@ -7,15 +7,13 @@ from typing import Any
 
 from torch import nn
 
+from mtpsl.inference.explanation import explain_task
 from mtpsl.inference.export.recording import Recorded
 from mtpsl.networks.encoders.timm import TimmEncoder
-from mtpsl.tasks import Depth, Normals, Task, describe_task
-from mtpsl.tasks.binary import BinaryTask
+from mtpsl.tasks import Task
 
 KEY = "mtpsl"
 """Where the description stands among a file's metadata."""
-LOSSES = ("loss", "gradient", "class_weights", "label_smoothing", "dice", "absent")
-"""Options of tasks that matter in training and scoring alone."""
 
 
 def describe(
@@ -32,7 +30,7 @@ def describe(
     """
     encoder = next((part for part in network.modules() if isinstance(part, TimmEncoder)), None)
     content: dict[str, Any] = {
-        "tasks": [of_task(task, decoded=recorded is not None and not raw) for task in tasks],
+        "tasks": [explain_task(task, decoded=recorded is not None and not raw) for task in tasks],
         "training_size": None if size is None else list(size),
         "normalization": {
             "input": "RGB from 0 to 1",
@@ -56,45 +54,3 @@ def describe(
             "multiples": recorded.stride if recorded.freedom == "multiples" else 1,
         }
     return content
-
-
-def of_task(task: Task, *, decoded: bool) -> dict[str, Any]:
-    """One task: its name, what its numbers mean, and its options."""
-    options = {key: value for key, value in describe_task(task).items() if key not in LOSSES}
-    options["type"] = str(options["type"]).rpartition("/")[2]  # of one's own: without the path on this machine
-    said = (
-        {"out_channels": task.out_channels, "meaning": meaning(task)}
-        if decoded
-        else {
-            "out_channels": task.out_channels,
-            "decoding": decoding(task),
-        }
-    )
-    return {**options, **said}
-
-
-def meaning(task: Task) -> str:
-    """What the decoded numbers of a task are."""
-    if not task.target_spec.channels:
-        return "the number of the class"
-    if isinstance(task, BinaryTask):
-        return "probability"
-    if isinstance(task, Depth):
-        return f"{'inverse depth' if task.inverse else 'depth along the optical axis'} in {task.unit}"
-    if isinstance(task, Normals):
-        return f"unit vector in the camera's frame: x to the right, y {task.y_axis}"
-    unit = getattr(task, "unit", None)
-    return f"in {unit}" if unit else "as labels have it"
-
-
-def decoding(task: Task) -> str:
-    """How the raw numbers of a task become those that `meaning` names."""
-    if not task.target_spec.channels:
-        return "the channel with the largest value is the class"
-    if isinstance(task, BinaryTask):
-        return "the logistic function gives the probability"
-    if isinstance(task, Depth):
-        return f"negative values are 0; in {task.unit}"
-    if isinstance(task, Normals):
-        return f"divide by the length of the vector; x to the right, y {task.y_axis}"
-    return "as the task's decode says"

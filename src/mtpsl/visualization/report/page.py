@@ -40,7 +40,7 @@ def render(report: Report, *, limit: int = LIMIT) -> str:
             report=report,
             charts=charts_of(report.runs),
             style=Markup(asset("uPlot.min.css") + asset("style.css")),
-            scripts=[Markup(asset("uPlot.iife.min.js")), Markup(asset("page.js"))],
+            scripts=[Markup(asset(name)) for name in ("uPlot.iife.min.js", "slider.js", "page.js")],
             license=asset("uPlot.LICENSE"),
         )
         if len(page.encode()) <= limit:
@@ -50,20 +50,33 @@ def render(report: Report, *, limit: int = LIMIT) -> str:
 
 def template(picture: Callable[[Any], str]) -> jinja2.Template:
     """The template, with what turns pixels into the value of `src`."""
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(asset),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"picture": picture, "number": number, "value": written_value, "metric": metric_name}
+    environment = make_environment(picture)
     environment.globals |= {
         "confusion_cells": cells_of_confusion,
         "history_rows": history_rows,
         "label_strips": label_strips,
     }
     return environment.get_template("page.html.j2")
+
+
+def make_environment(
+    picture: Callable[[Any], str], load: Callable[[str], str | None] | None = None
+) -> jinja2.Environment:
+    """Where templates find filters and each other; what they insert is escaped.
+
+    Args:
+        picture: turns pixels into the value of `src`.
+        load: a further place for templates, which is asked first: the text by name, None where it has none.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (load(name) if load else None) or asset(name)),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"picture": picture, "number": number, "value": written_value, "metric": metric_name}
+    return environment
 
 
 @cache
