@@ -9,11 +9,12 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import jinja2
 from markupsafe import Markup
 
 from mtpsl.serving.limits import Limits
 from mtpsl.visualization.report.content import TaskView
-from mtpsl.visualization.report.images import Album
+from mtpsl.visualization.report.images import encoded
 from mtpsl.visualization.report.page import asset as shared
 from mtpsl.visualization.report.page import make_environment
 
@@ -47,7 +48,13 @@ def policy() -> str:
 
 def render(name: str, **values: Any) -> str:
     """A template of this folder, which may use those of the report."""
-    return make_environment(Album(1.0, QUALITY).uri, own).get_template(name).render(values)
+    return environment().get_template(name).render(values)
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """Templates, compiled once; pictures are encoded anew each time, since none may be kept."""
+    return make_environment(lambda pixels: encoded(pixels, 1.0, QUALITY), own)
 
 
 def style() -> Markup:
