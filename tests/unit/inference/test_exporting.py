@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from mtpsl import Depth, Edges, Normals, Segmentation
 from mtpsl.errors import UserError
+from mtpsl.inference.explanation import explain_task
 from mtpsl.inference.export import Difference, differences, refused
-from mtpsl.inference.export.description import of_task
 from mtpsl.inference.export.onnx_file import to_onnx
 from mtpsl.inference.export.recording import Recorded, record
 from mtpsl.networks.encoders.timm import FixedPadding, TimmEncoder
@@ -153,4 +153,4 @@ def test_not_a_number_is_never_accepted() -> None:
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
 )
 def test_a_file_says_what_the_numbers_of_a_task_mean(task: object, meaning: str) -> None:
-    assert of_task(task, decoded=True)["meaning"] == meaning  # type: ignore[arg-type]
+    assert explain_task(task, decoded=True)["meaning"] == meaning  # type: ignore[arg-type]
