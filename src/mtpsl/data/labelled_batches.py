@@ -39,8 +39,22 @@ class LabelledBatches(Sampler[list[int]]):
         self.sampler, self.batch_size, self.labelled = sampler, batch_size, labelled
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of an epoch."""
+        """Choose the order of an epoch; one that `start` chose goes on from where it does."""
         self.sampler.set_epoch(epoch)
+
+    def start(self, epoch: int, consumed: int = 0) -> None:
+        """Continue an epoch in the middle: so many of its batches with a label were seen already.
+
+        Raises:
+            ValueError: it has not so many.
+        """
+        self.sampler.start(epoch)
+        places = self.sampler.places()
+        numbers = self._numbers(places)
+        if not 0 <= consumed <= len(numbers):
+            raise ValueError(f"consumed should be from 0 to {len(numbers)} batches, not {consumed}")
+        images = places.shape[1] if consumed == len(numbers) else numbers[consumed] * self.batch_size
+        self.sampler.start(epoch, images)
 
     def __len__(self) -> int:
         return len(self._numbers(self.sampler.places()))
@@ -48,7 +62,8 @@ class LabelledBatches(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         places = self.sampler.places()
         mine = places[self.sampler.rank].split(self.batch_size)
-        return iter([mine[number].tolist() for number in self._numbers(places)])
+        left = [number for number in self._numbers(places) if number * self.batch_size >= self.sampler.consumed]
+        return iter([mine[number].tolist() for number in left])
 
     def _numbers(self, places: Int[Tensor, "w n"]) -> list[int]:
         """Which batches have a label in any process."""

@@ -79,10 +79,30 @@ class BatchLoader(DataLoader[Batch]):
     """A loader that raises a user's error as it was, without the traceback of the worker process."""
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of an epoch."""
+        """Choose the order of an epoch; one that `start` chose goes on from where it does."""
+        self._chooser.set_epoch(epoch)
+
+    def start(self, epoch: int, batches: int = 0) -> None:
+        """Continue an epoch in the middle: so many of its batches were given already.
+
+        What is left comes in the very batches of the whole epoch, of which nothing is read. `len` stays that of the
+        whole epoch; the next one starts with its first batch.
+
+        Raises:
+            ValueError: the epoch has not so many batches.
+        """
+        if not 0 <= batches <= len(self):
+            raise ValueError(f"batches should be from 0 to {len(self)}, not {batches}")
+        if isinstance(chooser := self._chooser, LabelledBatches):
+            chooser.start(epoch, batches)
+        else:  # the last batch may hold fewer images
+            chooser.start(epoch, min(batches * (self.batch_size or 1), len(chooser)))
+
+    @property
+    def _chooser(self) -> LabelledBatches | EpochSampler:
         chooser = self.batch_sampler if isinstance(self.batch_sampler, LabelledBatches) else self.sampler
-        if isinstance(chooser, LabelledBatches | EpochSampler):
-            chooser.set_epoch(epoch)
+        assert isinstance(chooser, LabelledBatches | EpochSampler)
+        return chooser
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         for batch in super().__iter__():

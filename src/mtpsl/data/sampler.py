@@ -46,7 +46,7 @@ class EpochSampler(Sampler[int]):
             raise ValueError(f"rank should be from 0 to {world_size - 1}, not {rank}")
         self.count, self.shuffle, self.seed = count, shuffle, seed
         self.rank, self.world_size, self.shares = rank, world_size, shares
-        self.epoch = 0
+        self.epoch, self.consumed = 0, 0
         self._length = -(-count // world_size) if shuffle else len(range(rank, count, world_size))
         if drop_last_to is not None:
             if self._length < drop_last_to:
@@ -57,14 +57,36 @@ class EpochSampler(Sampler[int]):
             self._length -= self._length % drop_last_to
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of an epoch."""
-        self.epoch = epoch
+        """Choose the order of an epoch; one that `start` chose goes on from where it does."""
+        if epoch != self.epoch:
+            self.start(epoch)
+
+    def start(self, epoch: int, consumed: int = 0) -> None:
+        """Continue an epoch in the middle: its first images, as many of each process, were seen already.
+
+        `len` stays that of the whole epoch. Another epoch starts with its first image.
+
+        Args:
+            epoch: whose order.
+            consumed: images of this process that are left out.
+
+        Raises:
+            ValueError: this process has not so many.
+
+        >>> sampler = EpochSampler(4, shuffle=False)
+        >>> sampler.start(0, 3)
+        >>> [*sampler]
+        [3]
+        """
+        if not 0 <= consumed <= self._length:
+            raise ValueError(f"consumed should be from 0 to {self._length}, not {consumed}")
+        self.epoch, self.consumed = epoch, consumed
 
     def __len__(self) -> int:
         return self._length
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.places()[self.rank].tolist())
+        return iter(self.places()[self.rank, self.consumed :].tolist())
 
     def places(self) -> Int[Tensor, "w n"]:
         """The images of an epoch in the order of each process, as if every one had as many as this one."""

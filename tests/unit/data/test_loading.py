@@ -102,6 +102,53 @@ def test_workers_give_the_same_batches_and_leave_the_global_generator_alone():
     assert torch.equal(state, torch.random.get_rng_state())
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("labelled", [None, torch.arange(21) % 5 == 0], ids=["all", "some labelled"])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_an_epoch_continues_in_the_middle_with_the_same_batches(workers, labelled, drop_last):
+    def fresh(rank: int):
+        return make_loader(
+            Images(21), SPECS, batch_size=2, shuffle=True, seed=5, workers=workers, rank=rank, world_size=2,
+            drop_last=drop_last, labelled=labelled,
+        )  # fmt: skip
+
+    for rank in range(2):
+        whole = fresh(rank)
+        epochs = []
+        for epoch in (3, 4):
+            whole.set_epoch(epoch)
+            epochs.append([batch.keys for batch in whole])
+        assert epochs[0] != epochs[1]
+        for consumed in (0, 2, len(epochs[0])) if workers == 0 else (2,):
+            loader = fresh(rank)
+            loader.start(3, consumed)
+            loader.set_epoch(3)  # what Lightning calls on the way changes nothing
+            assert len(loader) == len(epochs[0])
+            assert [batch.keys for batch in loader] == epochs[0][consumed:]
+            getattr(loader.batch_sampler, "sampler", loader.sampler).set_epoch(4)
+            assert [batch.keys for batch in loader] == epochs[1]
+
+
+def test_what_is_left_of_an_epoch_alone_is_read():
+    images, read = Images(9), []
+    images.__class__ = type("Watched", (Images,), {"__getitem__": lambda self, i: read.append(i) or sample(str(i))})
+    loader = make_loader(images, SPECS, batch_size=2, shuffle=False)
+    loader.start(0, 3)
+    list(loader)
+    assert read == [6, 7, 8]
+
+
+@pytest.mark.parametrize("labelled", [None, torch.arange(10) == 3])
+def test_an_epoch_does_not_start_behind_its_end(labelled):
+    loader = make_loader(Images(), SPECS, batch_size=4, shuffle=True, labelled=labelled)
+    for batches in (-1, len(loader) + 1):
+        with pytest.raises(ValueError, match=f"from 0 to {len(loader)}, not {batches}"):
+            loader.start(0, batches)
+    with pytest.raises(ValueError, match="from 0 to 10, not 11"):
+        EpochSampler(10, shuffle=True).start(0, 11)
+
+
 def message(loader) -> str | None:
     # pytest.raises would keep the traceback, and with it the workers, for five seconds
     try:
