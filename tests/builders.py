@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mtpsl.objectives import Objective
 from mtpsl.structures import Batch, Sample
-from mtpsl.tasks import Depth, Edges, Normals, Regression, Segmentation, Task
+from mtpsl.tasks import ClassMap, Depth, Edges, Normals, Regression, Segmentation, Task
 from mtpsl.tasks.binary import BinaryTask
 from mtpsl.training.option_groups import constructor_arguments, dotted_names
 
@@ -44,7 +44,7 @@ def sample(key: str = "a", size: tuple[int, int] = (32, 64), seed: int = 0, edge
 def label(task: Task, size: tuple[int, int] = (32, 64), seed: int = 0) -> Tensor:
     """A random label of any task, without holes; the last class of those with classes is absent."""
     random = torch.Generator().manual_seed(seed)
-    if isinstance(task, Segmentation):
+    if isinstance(task, ClassMap):
         return torch.randint(0, task.num_classes - 1, size, generator=random)
     if isinstance(task, BinaryTask):
         return (

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mtpsl.tasks import Depth, Normals, Segmentation, Task
+from mtpsl.tasks import ClassMap, Depth, Normals, Task
 from mtpsl.tasks.binary import BinaryTask
 
 
@@ -120,7 +120,7 @@ class OfNormals(JointEncoding):
 
 def joint_encoding(task: Task, depth_mean: float, depth_std: float) -> JointEncoding:
     """The encoding of a task's kind."""
-    if isinstance(task, Segmentation | BinaryTask):
+    if isinstance(task, ClassMap | BinaryTask):
         return OfClasses(task)
     if isinstance(task, Depth):
         return OfDepth(task, depth_mean, depth_std)

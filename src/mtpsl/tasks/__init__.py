@@ -2,6 +2,7 @@
 
 from mtpsl.plugins import CodeRecord, class_name, load_class, names_code, running
 from mtpsl.tasks.base import Task
+from mtpsl.tasks.class_map import ClassMap
 from mtpsl.tasks.depth import Depth
 from mtpsl.tasks.edges import Edges
 from mtpsl.tasks.human_parts import HumanParts
@@ -48,6 +49,7 @@ def make_task(description: dict[str, object], record: CodeRecord | None = None) 
 
 __all__ = [
     "TASKS",
+    "ClassMap",
     "Depth",
     "Edges",
     "HumanParts",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mtpsl.tasks.segmentation import Absent, ClassWeights, Segmentation
+from mtpsl.tasks.class_map import Absent, ClassMap, ClassWeights
 
 PART_NAMES = ("background", "head", "torso", "upper arm", "lower arm", "upper leg", "lower leg")
 PART_COLORS = (
@@ -18,8 +18,8 @@ PART_COLORS = (
 )
 
 
-class HumanParts(Segmentation):
-    """The part of a body at every pixel: `Segmentation` with seven classes of its own.
+class HumanParts(ClassMap):
+    """The part of a body at every pixel, in seven classes of its own.
 
     X. Chen et al., "Detect what you can: detecting and representing objects using holistic models and body parts",
     CVPR 2014, in the seven classes of F. Xia et al., "Joint multi-person pose estimation and semantic part
@@ -32,7 +32,7 @@ class HumanParts(Segmentation):
         colors: an RGB triple from 0 to 255 for every class; by default those of the seven.
         absent: how a class that neither predictions nor labels show enters mIoU: `skip` leaves it out, `zero` counts it
             as 0, as public multi-task code for PASCAL does.
-        class_weights: as for `Segmentation`; so are the next two.
+        class_weights: as for `ClassMap`; so are the next two.
         label_smoothing: the part of each label that goes to all classes alike.
         dice: weight of a Dice loss that is added.
     """

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtpsl.data.partial import PartialDataset
 from mtpsl.progress import LateProgress
-from mtpsl.tasks import Segmentation, Task
+from mtpsl.tasks import ClassMap, Task
 
 
 def with_class_weights(tasks: Sequence[Task], train: PartialDataset, known: Sequence[Task] = ()) -> list[Task]:
@@ -21,8 +21,8 @@ def with_class_weights(tasks: Sequence[Task], train: PartialDataset, known: Sequ
         train: its training images with the labels that it may see; hidden ones are not read.
         known: the tasks that a run folder holds: numbers that are there are taken, and nothing is counted.
     """
-    weights = {task.name: task.class_weights for task in known if isinstance(task, Segmentation)}
-    open_tasks = [task for task in tasks if isinstance(task, Segmentation) and task.class_weights == "balanced"]
+    weights = {task.name: task.class_weights for task in known if isinstance(task, ClassMap)}
+    open_tasks = [task for task in tasks if isinstance(task, ClassMap) and task.class_weights == "balanced"]
     weighted: dict[str, Task] = {}
     for task in open_tasks:
         numbers = weights.get(task.name)
@@ -34,7 +34,7 @@ def with_class_weights(tasks: Sequence[Task], train: PartialDataset, known: Sequ
     return [weighted.get(task.name, task) for task in tasks]
 
 
-def count_classes(tasks: Sequence[Segmentation], train: PartialDataset) -> dict[str, Int[Tensor, " c"]]:
+def count_classes(tasks: Sequence[ClassMap], train: PartialDataset) -> dict[str, Int[Tensor, " c"]]:
     """How many valid pixels of each class the labels have that may be seen."""
     counts = {task.name: torch.zeros(task.num_classes, dtype=torch.long) for task in tasks}
     columns = torch.tensor([name in counts for name in train.tasks])

@@ -16,7 +16,7 @@ from mtpsl.data.scenes.dataset import ALL_TASKS, ScenesDataset
 from mtpsl.data.split_names import find_split
 from mtpsl.errors import UserError
 from mtpsl.plugins import is_object, title
-from mtpsl.tasks import Segmentation, Task
+from mtpsl.tasks import ClassMap, Task
 from mtpsl.training.settings import DataSettings
 
 
@@ -75,7 +75,7 @@ def open_split(
             f"{settings.root}: was converted from {dataset.name}, not from {settings.name}: give --data.name packed"
         )
     segmentation = dataset.tasks.get("segmentation")
-    if classes is not None and isinstance(segmentation, Segmentation) and segmentation.num_classes != classes:
+    if classes is not None and isinstance(segmentation, ClassMap) and segmentation.num_classes != classes:
         raise UserError(
             f"{settings.root}: segmentation has {segmentation.num_classes} classes, not {classes}: give "
             f"--data.classes {segmentation.num_classes}" + ", or convert the set again" * (name == "packed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from mtpsl.visualization.relations import draw_relations
 from mtpsl.visualization.sheets import save_sheets
 
 COLLAPSED = 0.01
-"""The distance below which maps of different pairs are called alike."""
+"""The distance below which maps of different images are called alike."""
 
 
 def draw_pictures(
@@ -45,38 +45,72 @@ def draw_pictures(
     some = list(islice(batches, limit))
     save_sheets(network, tasks, some, out / "sheets", limit=limit)
     if isinstance(objective, CrossTaskConsistency) and some:
-        draw_mapped_pairs(network, objective, some[0], out / "mapped")
+        draw_mapped_pairs(network, objective, some, out / "mapped")
         relations = objective.relations
         names = [task.name for task in tasks]
         draw_relations(names, relations.gain().cpu(), relations.related, out / "relations.png", "Related tasks")
 
 
 @torch.no_grad()
-def draw_mapped_pairs(network: nn.Module, objective: CrossTaskConsistency, batch: Batch, out: Path) -> None:
-    """Draw what the mapping makes of the batch's first image, for every pair whose target is labelled there."""
+def draw_mapped_pairs(network: nn.Module, objective: CrossTaskConsistency, batches: Sequence[Batch], out: Path) -> None:
+    """Draw what the mapping makes of an image, for every pair whose target is labelled there, and say if it is nothing.
+
+    Args:
+        network: as it was trained.
+        objective: its mapping is drawn.
+        batches: the first image of each is mapped, and the first that has a pair is drawn.
+        out: the folder to draw into.
+    """
+    network.eval()
     device = next(network.parameters()).device
-    first = Batch(
+    mapped = []
+    for batch in batches:
+        first = first_image(batch).to(device)
+        if maps := objective.mapped_features(network(first.images).predictions, first):
+            mapped.append((first, maps))
+    if not mapped:
+        return
+    first, maps = mapped[0]
+    title = f"{first.keys[0]}: mapped features"
+    if (distance := distance_of_images([maps for _, maps in mapped])) is not None:
+        title = f"{title}; those of other images are {distance:.3g} away (mean cosine distance)"
+        if distance < COLLAPSED:
+            Console(stderr=True).print(
+                "[yellow]note[/] the mapping has collapsed: maps of different images are alike (mean cosine distance "
+                f"{distance:.2g}), so what the term asks says little; a finer map (--objective.mapping.level) and "
+                "--objective.mapping.center true give it more to tell apart",
+                soft_wrap=True,
+                highlight=False,
+            )
+    shown = {name: (source[0].float().cpu(), target[0].float().cpu()) for name, (source, target) in maps.items()}
+    picture = draw_mapped(first.images[0].cpu(), shown, title=title)
+    write_atomically(out / f"{Path(first.keys[0]).name}.png", picture.save)
+
+
+def first_image(batch: Batch) -> Batch:
+    """The batch of its first image alone."""
+    return Batch(
         batch.keys[:1],
         batch.images[:1],
         {name: x[:1] for name, x in batch.targets.items()},
         {name: x[:1] for name, x in batch.valid.items()},
-    ).to(device)
-    network.eval()
-    maps = objective.mapped_features(network(first.images).predictions, first)
-    if maps:
-        if (distance := distance_of_pairs(maps)) < COLLAPSED:
-            Console(stderr=True).print(
-                f"[yellow]note[/] the mapping has collapsed: maps of different pairs of tasks are alike (cosine "
-                f"distance {distance:.4f}), so what the term asks says little; larger images give it more places",
-                soft_wrap=True,
-                highlight=False,
-            )
-        shown = {name: (source[0].float().cpu(), target[0].float().cpu()) for name, (source, target) in maps.items()}
-        picture = draw_mapped(first.images[0].cpu(), shown, title=f"{batch.keys[0]}: mapped features")
-        write_atomically(out / f"{Path(batch.keys[0]).name}.png", picture.save)
+    )
 
 
-def distance_of_pairs(maps: Mapping[str, tuple[Float[Tensor, "1 d h w"], Float[Tensor, "1 d h w"]]]) -> float:
-    """Mean cosine distance between any two of the maps of one image: 0 where the mapping makes all alike."""
-    units = F.normalize(torch.cat([x.float() for pair in maps.values() for x in pair]), dim=1)
-    return float(1 - units.mean(0).square().sum(0).mean())
+Maps = Mapping[str, tuple[Float[Tensor, "1 d h w"], Float[Tensor, "1 d h w"]]]
+
+
+def distance_of_images(maps: Sequence[Maps]) -> float | None:
+    """Mean cosine distance between maps of different images at one place, over pairs of tasks and both their sides.
+
+    Near 0 the mapping makes the same of every image, the trivial solution: predictions and labels agree whatever they
+    say. None where no two images have a pair of tasks in common.
+    """
+    distances = []
+    for name in dict.fromkeys(name for one in maps for name in one):
+        for side in (0, 1):
+            units = F.normalize(torch.cat([one[name][side].float() for one in maps if name in one]), dim=1)
+            if (count := len(units)) > 1:
+                cosines = units.sum(0).square().sum(0) - units.square().sum((0, 1))  # over ordered pairs of images
+                distances.append(1 - cosines.mean() / (count * (count - 1)))
+    return float(torch.stack(distances).mean()) if distances else None

@@ -15,7 +15,19 @@ from mtpsl.data.own_size import OwnSizeLabels
 from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Evaluator, evaluate
 from mtpsl.structures import Labels, Output, Sample, ScoredBatch
-from mtpsl.tasks import TASKS, Depth, Edges, HumanParts, MultiLabel, Normals, Regression, Saliency, Segmentation, Task
+from mtpsl.tasks import (
+    TASKS,
+    ClassMap,
+    Depth,
+    Edges,
+    HumanParts,
+    MultiLabel,
+    Normals,
+    Regression,
+    Saliency,
+    Segmentation,
+    Task,
+)
 from mtpsl.training.data import open_scored
 from mtpsl.training.settings import DataSettings
 from pascal_tree import write_pascal
@@ -35,7 +47,7 @@ SIZES = [(30, 41), (64, 20), (16, 24)]
 
 def raw(task: Task, target: Tensor) -> Tensor:
     """A raw prediction that says what a label does."""
-    if isinstance(task, Segmentation):
+    if isinstance(task, ClassMap):
         return 9.0 * torch.nn.functional.one_hot(target, task.num_classes).movedim(-1, 1).float()
     return 20 * target - 10 if task.out_channels == 1 and not isinstance(task, Depth | Regression) else target.clone()
 
@@ -52,7 +64,7 @@ def test_what_a_prediction_says_is_resized(task: Task) -> None:
         assert tuple(resized.shape) == (1, task.out_channels, *size)
         rows, columns = (torch.arange(n) * old // n for n, old in zip(size, (8, 10), strict=True))
         nearest = task.decode(prediction)[..., rows[:, None], columns]
-        if isinstance(task, Segmentation):
+        if isinstance(task, ClassMap):
             assert torch.equal(task.decode(resized), nearest)
             continue
         one_value = task.resize(prediction[..., 2:3, 4:5].expand(1, -1, 8, 10), size)

@@ -12,6 +12,7 @@ from builders import label
 from mtpsl.structures import Score
 from mtpsl.tasks import (
     TASKS,
+    ClassMap,
     Depth,
     Edges,
     MultiLabel,
@@ -257,7 +258,7 @@ def test_a_perfect_prediction_has_no_error_and_another_one_has(task: Task) -> No
     if isinstance(task, Edges):
         valid = valid | True  # lines are thinned, and holes change how
     perfect = target
-    if isinstance(task, Segmentation):
+    if isinstance(task, ClassMap):
         perfect = torch.nn.functional.one_hot(target, task.num_classes).movedim(-1, 1).float()
     elif isinstance(task, BinaryTask):
         perfect = 20 * target - 10
@@ -278,7 +279,7 @@ def test_a_perfect_prediction_has_no_error_and_another_one_has(task: Task) -> No
 def test_a_prediction_on_the_photo_is_colored_where_it_says_something(task: Task) -> None:
     prediction, _, valid = labels(task)
     over_photo = task.on_photo(task.decode(prediction))
-    assert (over_photo is not None) == isinstance(task, Segmentation | BinaryTask)
+    assert (over_photo is not None) == isinstance(task, ClassMap | BinaryTask)
     if over_photo is not None:
         colors, opacity = over_photo
         assert colors.shape == (3, 3, *SIZE)
@@ -330,10 +331,10 @@ def test_each_pixel_is_decoded_by_itself(task: Task) -> None:
 def test_confidence_is_a_probability_that_grows_with_the_prediction(task: Task) -> None:
     prediction = labels(task)[0]
     confidence = task.confidence(prediction)
-    if isinstance(task, Segmentation | BinaryTask):
+    if isinstance(task, ClassMap | BinaryTask):
         assert confidence is not None
         assert confidence.shape == (3, *SIZE)
-        least = 1 / task.out_channels if isinstance(task, Segmentation) else 0.5
+        least = 1 / task.out_channels if isinstance(task, ClassMap) else 0.5
         assert confidence.min() >= least
         assert confidence.max() <= 1
         surer = task.confidence(5 * prediction)
@@ -347,4 +348,4 @@ def test_only_tasks_with_classes_have_scores_of_each(task: Task) -> None:
     metric = task.metric()
     metric.update(*labels(task))
     found = task.class_scores(metric)
-    assert [*found] == (task.class_names if isinstance(task, Segmentation | MultiLabel) else [])
+    assert [*found] == (task.class_names if isinstance(task, ClassMap | MultiLabel) else [])

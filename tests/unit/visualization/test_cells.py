@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from builders import label, sample, tasks
-from mtpsl.tasks import TASKS, Depth, Edges, MultiLabel, Normals, Saliency, Segmentation, Task
+from mtpsl.tasks import TASKS, ClassMap, Depth, Edges, MultiLabel, Normals, Saliency, Segmentation, Task
 from mtpsl.tasks.binary import BinaryTask
 from mtpsl.visualization import draw_cells
 from mtpsl.visualization.cells import TaskCells, task_cells
@@ -34,7 +34,7 @@ def pixels(cells: TaskCells, name: str) -> np.ndarray:
 
 def raw_of(task: Task, target: Tensor) -> Tensor:
     """A raw prediction that decodes to the label."""
-    if isinstance(task, Segmentation):
+    if isinstance(task, ClassMap):
         return nn.functional.one_hot(target, task.num_classes).permute(2, 0, 1).float()
     return 20 * target - 10 if isinstance(task, BinaryTask) else target
 

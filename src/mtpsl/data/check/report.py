@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mtpsl.tasks import TASKS, Depth, Regression, Segmentation, Task
+from mtpsl.tasks import TASKS, ClassMap, Depth, Regression, Task
 
 #: how many combinations of labels are listed
 MOST = 16
@@ -40,7 +40,7 @@ class TaskReport:
     @property
     def by_class(self) -> bool:
         """Whether `values` are shares of classes."""
-        return issubclass(TASKS.get(self.type, Task), Segmentation)
+        return issubclass(TASKS.get(self.type, Task), ClassMap)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from mtpsl.data.check.variety import one_kind
-from mtpsl.tasks import Depth, Edges, MultiLabel, Regression, Saliency, Segmentation, Task
+from mtpsl.tasks import ClassMap, Depth, Edges, MultiLabel, Regression, Saliency, Task
 
 #: what training says of labels that are all alike
 UNTRAINABLE = "Training on such labels alone is refused"
@@ -51,7 +51,7 @@ class ClassStatistics(Statistics):
 
     def values(self, task: Task) -> dict[str, float]:
         """Class name to share."""
-        assert isinstance(task, Segmentation)
+        assert isinstance(task, ClassMap)
         counts = _padded(self.counts, task.num_classes) / max(self.valid, 1)
         return dict(zip(task.class_names, counts.tolist(), strict=True))
 
@@ -186,7 +186,7 @@ class MultiLabelStatistics(Statistics):
 
 
 STATISTICS: dict[type[Task], type[Statistics]] = {
-    Segmentation: ClassStatistics,
+    ClassMap: ClassStatistics,
     Depth: DepthStatistics,
     Regression: RegressionStatistics,
     MultiLabel: MultiLabelStatistics,

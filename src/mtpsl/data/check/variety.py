@@ -6,7 +6,7 @@ import torch
 
 from mtpsl.data.partial import PartialDataset
 from mtpsl.errors import UserError
-from mtpsl.tasks import Edges, MultiLabel, Saliency, Segmentation, Task
+from mtpsl.tasks import ClassMap, Edges, MultiLabel, Saliency, Task
 
 
 def require_variety(dataset: PartialDataset) -> None:
@@ -49,7 +49,7 @@ def require_variety(dataset: PartialDataset) -> None:
 
 def has_kinds(task: Task) -> bool:
     """Whether a label tells kinds of pixels apart."""
-    return isinstance(task, Segmentation | Edges | Saliency | MultiLabel)
+    return isinstance(task, ClassMap | Edges | Saliency | MultiLabel)
 
 
 def one_kind(task: Task, kind: int | None) -> str:
@@ -60,7 +60,7 @@ def one_kind(task: Task, kind: int | None) -> str:
     """
     if kind is None:
         return "no known pixel at all: is everything among `ignore` or `missing`?"
-    if isinstance(task, Segmentation):
+    if isinstance(task, ClassMap):
         return f"no pixel of another class than {task.class_names[kind]}: are the others' numbers among `ignore`?"
     if isinstance(task, MultiLabel):
         return f"every known pixel has {'all classes' if kind else 'no class'}: does `values` name absence first?"

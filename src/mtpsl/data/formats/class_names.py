@@ -56,3 +56,12 @@ def stored_numbers(values: Any, num_classes: int) -> dict[int, int]:
                 raise ValueError(f"`values` should name a number once, not {number} twice")
             table[number] = index
     return table
+
+
+def numbers_by_class(table: Mapping[int, int], num_classes: int) -> list[list[int]]:
+    """The stored numbers of each class, from the class of each stored number.
+
+    >>> numbers_by_class({7: 0, 26: 1, 27: 1}, 2)
+    [[7], [26, 27]]
+    """
+    return [[number for number, index in table.items() if index == one] for one in range(num_classes)]

@@ -20,12 +20,15 @@ from mtpsl.data.formats.stored import Stored
 from mtpsl.errors import UserError
 from mtpsl.tasks import HumanParts, Segmentation, Task
 from mtpsl.tasks.class_losses import check_class_losses
+from mtpsl.tasks.class_map import Absent
 from mtpsl.tasks.human_parts import PART_NAMES
-from mtpsl.tasks.segmentation import Absent
+
+MOST_SHOWN = 12
+"""Of so many classes an error shows every stored number."""
 
 
 @dataclass(frozen=True)
-class SegmentationFormat(LabelFormat):
+class ClassMapFormat(LabelFormat):
     """A class index per pixel, another number that stands for a class, or a color of `colors`.
 
     Args:
@@ -49,7 +52,6 @@ class SegmentationFormat(LabelFormat):
     class_weights: Given = field(default=None, kw_only=True)
     label_smoothing: Given = field(default=0.0, kw_only=True)
     dice: Given = field(default=0.0, kw_only=True)
-    kind: ClassVar[str] = "segmentation"
 
     def __post_init__(self) -> None:
         if isinstance(self.classes, Mapping):
@@ -89,11 +91,8 @@ class SegmentationFormat(LabelFormat):
         """How many classes there are."""
         return self.classes if isinstance(self.classes, int) else len(self.classes)
 
-    def task(self, name: str) -> Task:
-        """Semantic segmentation."""
-        return Segmentation(name, **self._options())
-
-    def _options(self) -> dict[str, Any]:
+    def task_options(self) -> dict[str, Any]:
+        """What the task of these labels is made with, beside its name."""
         names = None if isinstance(self.classes, int) else self.classes
         return {
             "num_classes": self.num_classes,
@@ -168,7 +167,12 @@ class SegmentationFormat(LabelFormat):
 
     def _unknown(self, numbers: np.ndarray, unknown: np.ndarray) -> str:
         """What is wrong with numbers that are no class, and how to mend it."""
-        known = f"classes go from 0 to {self.num_classes - 1}" if self.values is None else f"`values` is {self.values}"
+        if self.values is None:
+            known = f"classes go from 0 to {self.num_classes - 1}"
+        elif self.num_classes <= MOST_SHOWN:
+            known = f"`values` is {self.values}"
+        else:
+            known = f"`values` has numbers from {min(self._numbers)} to {max(self._numbers)}"
         text = f"class index {counted(unknown)}, but {known} and `ignore` is {[*self._ignored[0]]}: "
         present = np.unique(numbers).tolist()
         if self.values is None and len(present) == self.num_classes == 2:
@@ -180,64 +184,35 @@ class SegmentationFormat(LabelFormat):
 
 
 @dataclass(frozen=True)
-class HumanPartsFormat(SegmentationFormat):
-    """The part of a body at every pixel, as a class index; by default the seven classes of `HumanParts`.
+class SegmentationFormat(ClassMapFormat):
+    """Semantic segmentation; its fields are those of `ClassMapFormat`.
 
-    Its fields are those of `SegmentationFormat`.
+    >>> from pathlib import Path
+    >>> target, valid = SegmentationFormat(["road", "car"], ignore=0, values=[7, [26, 27]]).decode(
+    ...     np.array([[7, 26, 27, 0]]), Path("frame.png")
+    ... )
+    >>> target.tolist(), valid.tolist()
+    ([[0, 1, 1, 0]], [[True, True, True, False]])
     """
+
+    kind: ClassVar[str] = "segmentation"
+
+    def task(self, name: str) -> Task:
+        """Semantic segmentation."""
+        return Segmentation(name, **self.task_options())
+
+
+@dataclass(frozen=True)
+class HumanPartsFormat(ClassMapFormat):
+    """Parts of bodies, by default the seven of `HumanParts`; its fields are those of `ClassMapFormat`."""
 
     classes: Given = PART_NAMES
     kind: ClassVar[str] = "human_parts"
 
     def task(self, name: str) -> Task:
         """Parts of bodies."""
-        return HumanParts(name, **self._options())
+        return HumanParts(name, **self.task_options())
 
 
 def _codes(colors: Any) -> list[int]:
     return color_codes(np.array(colors).reshape(-1, 3)).tolist()
-
-
-@dataclass(frozen=True)
-class ClassTableFormat(SegmentationFormat):
-    """A number per pixel that stands for a class; a number that is in neither `table` nor `ignore` is refused.
-
-    Args:
-        classes: names of the classes, or their number.
-        ignore: stored numbers that mean "unlabelled".
-        colors: an RGB triple from 0 to 255 per class.
-        table: the class of each stored number; several numbers may be one class.
-
-    >>> from pathlib import Path
-    >>> table = ClassTableFormat(["road", "car"], ignore=0, table={7: 0, 26: 1, 27: 1})
-    >>> target, valid = table.decode(np.array([[7, 26, 27, 0]]), Path("frame.png"))
-    >>> target.tolist(), valid.tolist()
-    ([[0, 1, 1, 0]], [[True, True, True, False]])
-    """
-
-    table: Given = field(default_factory=dict)
-    kind: ClassVar[str] = "segmentation"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        table = self.table
-        if not isinstance(table, dict) or not table or not all(map(is_integer, [*table, *table.values()])):
-            raise ValueError(f"`table` should give a class to each stored number, as {{7: 0, 8: 1}}, not {table}")
-        wrong = [stored for stored, index in table.items() if not 0 <= index < self.num_classes]
-        if wrong:
-            raise ValueError(
-                f"`table` gives {wrong[0]} class {table[wrong[0]]}, but classes go from 0 to {self.num_classes - 1}"
-            )
-        if both := sorted({*table} & {*self._ignored[0]}):
-            raise ValueError(f"{both[0]} should be in `table` or in `ignore`, not in both")
-        if self.values is not None:
-            raise ValueError("`table` says the stored numbers already: leave out `values`")
-
-    @cached_property
-    def _numbers(self) -> Mapping[int, int]:
-        """The class of each stored number."""
-        return self.table
-
-    def _unknown(self, numbers: np.ndarray, unknown: np.ndarray) -> str:
-        known = f"known numbers go from {min(self.table)} to {max(self.table)}"
-        return f"{counted(unknown)} stands for no class: {known}: correct or replace the file"

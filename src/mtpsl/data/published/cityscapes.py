@@ -16,7 +16,7 @@ from torch import Tensor
 from mtpsl.data.base import PictureDataset
 from mtpsl.data.formats import DepthFormat
 from mtpsl.data.formats.base import Given, Label, LabelFormat, plane, positive
-from mtpsl.data.formats.classes import ClassTableFormat
+from mtpsl.data.formats.classes import SegmentationFormat
 from mtpsl.data.published.cityscapes_classes import cityscapes_classes
 from mtpsl.data.published.listing import require_split, require_task_folder, select_formats
 from mtpsl.errors import UserError
@@ -103,7 +103,7 @@ class Cityscapes(PictureDataset):
         self.root, self.split, self.name = Path(root), split, "cityscapes"
         known = cityscapes_classes(classes)
         formats: dict[str, LabelFormat] = {
-            "segmentation": ClassTableFormat(known.names, known.ignore, known.colors, known.table),
+            "segmentation": SegmentationFormat(known.names, known.ignore, known.colors, values=known.numbers),
             "depth": DisparityFormat(),
         }
         super().__init__(select_formats(formats, tasks, self.name), size)

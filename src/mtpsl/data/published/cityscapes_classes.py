@@ -51,23 +51,24 @@ NUM_IDS = 34
 
 @dataclass(frozen=True)
 class Classes:
-    """Names, colors, and the class of each label id; an id that is in neither `table` nor `ignore` does not exist."""
+    """Names, colors, and the label ids of each class; an id in neither `numbers` nor `ignore` does not exist."""
 
     names: list[str]
     colors: list[Color]
-    table: dict[int, int]
+    numbers: list[list[int]]
 
     @property
     def ignore(self) -> list[int]:
         """The label ids without a class."""
-        return [number for number in range(NUM_IDS) if number not in self.table]
+        known = {number for numbers in self.numbers for number in numbers}
+        return [number for number in range(NUM_IDS) if number not in known]
 
 
 def cityscapes_classes(classes: int) -> Classes:
     """The 7 or 19 classes.
 
-    >>> cityscapes_classes(7).names[cityscapes_classes(7).table[24]]
-    'human'
+    >>> cityscapes_classes(7).names[5], cityscapes_classes(7).numbers[5]
+    ('human', [24, 25])
     >>> len(cityscapes_classes(19).ignore)
     15
 
@@ -77,5 +78,4 @@ def cityscapes_classes(classes: int) -> Classes:
     if classes not in (7, 19):
         raise UserError(f"Cityscapes has 7 or 19 classes, not {classes}: choose with --data.classes")
     rows = SEVEN if classes == 7 else [(name, color, range(number, number + 1)) for name, color, number in NINETEEN]
-    table = {number: index for index, (_, _, ids) in enumerate(rows) for number in ids}
-    return Classes([name for name, _, _ in rows], [color for _, color, _ in rows], table)
+    return Classes([name for name, _, _ in rows], [color for _, color, _ in rows], [[*ids] for _, _, ids in rows])

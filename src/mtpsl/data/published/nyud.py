@@ -12,7 +12,7 @@ import numpy as np
 from mtpsl.data.base import PictureDataset
 from mtpsl.data.formats import DepthFormat, EdgesFormat
 from mtpsl.data.formats.base import Label, LabelFormat
-from mtpsl.data.formats.classes import ClassTableFormat
+from mtpsl.data.formats.classes import SegmentationFormat
 from mtpsl.data.formats.geometry import ResampledNormalsFormat
 from mtpsl.data.published.listing import find_listed, read_ids, require_split, require_task_folder, select_formats
 from mtpsl.data.published.nyu_classes import FORTY
@@ -85,7 +85,7 @@ class NYUD(PictureDataset):
     ) -> None:
         self.root, self.split, self.name = Path(root), split, "nyud"
         every: dict[str, LabelFormat] = {
-            "segmentation": ClassTableFormat(FORTY, ignore=0, table={number + 1: number for number in range(40)}),
+            "segmentation": SegmentationFormat(FORTY, ignore=0, values=[*range(1, 41)]),
             "depth": DepthFormat(),
             "normals": ResampledNormalsFormat(y_axis="down"),
             "edges": NYUDEdgesFormat(),

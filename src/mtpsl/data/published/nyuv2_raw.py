@@ -16,7 +16,8 @@ from mtpsl.camera import Intrinsics
 from mtpsl.data.base import StoredDataset, stored_size
 from mtpsl.data.formats import DepthFormat
 from mtpsl.data.formats.base import LabelFormat
-from mtpsl.data.formats.classes import ClassTableFormat
+from mtpsl.data.formats.class_names import numbers_by_class
+from mtpsl.data.formats.classes import SegmentationFormat
 from mtpsl.data.formats.files import ARRAY_SUFFIXES
 from mtpsl.data.formats.geometry import ResampledNormalsFormat
 from mtpsl.data.published.listing import require_split, select_formats
@@ -150,7 +151,7 @@ def read_rows(path: Path, split: str, length: int) -> list[int]:
     return [number - 1 for number in numbers]
 
 
-def read_classes(path: Path, classes: int) -> ClassTableFormat:
+def read_classes(path: Path, classes: int) -> SegmentationFormat:
     """What the numbers in `labels` mean; the file names the 40 classes if it has `className`.
 
     Raises:
@@ -160,7 +161,7 @@ def read_classes(path: Path, classes: int) -> ClassTableFormat:
     forty = whole_numbers_of(content["mapClass"], "mapClass", path, 1, 40)
     table = {label + 1: nyu_class_index(number, classes) for label, number in enumerate(forty)}
     names = THIRTEEN if classes == 13 else class_names(content.get("className")) or FORTY
-    return ClassTableFormat(names, ignore=0, table=table)
+    return SegmentationFormat(names, ignore=0, values=numbers_by_class(table, len(names)))
 
 
 def class_names(cells: np.ndarray | None) -> list[str] | None:

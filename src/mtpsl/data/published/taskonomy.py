@@ -14,7 +14,7 @@ import numpy as np
 from mtpsl.data.base import PictureDataset
 from mtpsl.data.formats import DepthFormat, NormalsFormat
 from mtpsl.data.formats.base import Label, LabelFormat
-from mtpsl.data.formats.classes import ClassTableFormat
+from mtpsl.data.formats.classes import SegmentationFormat
 from mtpsl.data.published.listing import require_split, require_task_folder, select_formats
 from mtpsl.errors import UserError
 from mtpsl.files import sub_folders
@@ -87,7 +87,7 @@ class Taskonomy(PictureDataset):
     ) -> None:
         self.root, self.split, self.name = Path(root), split, "taskonomy"
         formats: dict[str, LabelFormat] = {
-            "segmentation": ClassTableFormat(CLASSES, ignore=0, table={i + 1: i for i in range(len(CLASSES))}),
+            "segmentation": SegmentationFormat(CLASSES, ignore=0, values=[*range(1, len(CLASSES) + 1)]),
             "depth": DepthFormat(scale=1 / 512, missing=[0, 65535]),
             "normals": TaskonomyNormalsFormat(),
         }

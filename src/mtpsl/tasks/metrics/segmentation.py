@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torchmetrics import Metric
 
-from mtpsl.tasks.segmentation import Absent
+from mtpsl.tasks.class_map import Absent
 
 
 class SegmentationMetric(Metric):

@@ -16,7 +16,7 @@ from torchmetrics import Metric
 
 from mtpsl.data.partial import PartialDataset
 from mtpsl.structures import Sample
-from mtpsl.tasks import Segmentation, Task
+from mtpsl.tasks import ClassMap, Task
 from mtpsl.tasks.drawing import ErrorAmounts
 from mtpsl.tasks.metrics.segmentation import SegmentationMetric
 from mtpsl.visualization.report.content import ClassTable, Confusion, Histogram, Looked, Sheet
@@ -121,7 +121,7 @@ class Look:
         confusions = []
         for name, metric in self._metrics.items():
             task = named[name]
-            if isinstance(metric, SegmentationMetric) and isinstance(task, Segmentation):
+            if isinstance(metric, SegmentationMetric) and isinstance(task, ClassMap):
                 confusions.append(Confusion(name, class_names(task), metric.confusion.numpy()))
         return Looked(
             self.count,
@@ -230,7 +230,7 @@ def has_classes(task: Task) -> bool:
     return type(task).class_scores is not Task.class_scores
 
 
-def class_names(task: Segmentation) -> list[str]:
+def class_names(task: ClassMap) -> list[str]:
     """The classes, numbered where two are called the same."""
     return [f"{name} ({i})" if task.class_names.count(name) > 1 else name for i, name in enumerate(task.class_names)]
 

@@ -1,4 +1,4 @@
-"""A table from stored numbers to classes."""
+"""Stored numbers that stand for classes, several for one."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtpsl.data.formats.classes import ClassTableFormat
+from mtpsl.data.formats.classes import SegmentationFormat
 from mtpsl.errors import UserError
 
 PATH = Path("ids.png")
 
 
-def table(**options: object) -> ClassTableFormat:
-    return ClassTableFormat(
-        **{"classes": ["road", "car"], "ignore": [0, 255], "table": {7: 0, 26: 1, 300: 1}, **options}
-    )
+def table(**options: object) -> SegmentationFormat:
+    return SegmentationFormat(**{"classes": ["road", "car"], "ignore": [0, 255], "values": [7, [26, 300]], **options})
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int64, np.float64])
@@ -28,7 +26,9 @@ def test_numbers_become_their_class_and_ignored_ones_are_not_valid(dtype):
 
 @pytest.mark.parametrize("number", [-1, 1, 8, 299, 301, 65535])
 def test_a_number_without_a_meaning_is_refused(number):
-    with pytest.raises(UserError, match=rf"ids.png: {number} at 2 pixels stands for no class"):
+    with pytest.raises(
+        UserError, match=rf"ids.png: class index {number} at 2 pixels, but `values` is \[7, \[26, 300\]\]"
+    ):
         table().decode(np.array([[7, number, number]], np.int64), PATH)
 
 
@@ -37,15 +37,7 @@ def test_negative_numbers_can_be_ignored():
     assert (target.tolist(), valid.tolist()) == ([[0, 1]], [[False, True]])
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"table": {}}, "should give a class to each stored number"),
-        ({"table": {"7": 0}}, "should give a class to each stored number"),
-        ({"table": {7: 2}}, "gives 7 class 2, but classes go from 0 to 1"),
-        ({"ignore": [7]}, "7 should be in `table` or in `ignore`, not in both"),
-    ],
-)
-def test_a_wrong_table_is_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        table(**options)
+def test_of_many_classes_an_error_says_the_range_of_their_numbers():
+    many = table(classes=20, values=[*range(1, 21)])
+    with pytest.raises(UserError, match=r"class index 30 at 1 pixels, but `values` has numbers from 1 to 20"):
+        many.decode(np.array([[7, 30]], np.int64), PATH)

@@ -174,7 +174,7 @@ def test_an_incomplete_tree_is_refused_at_once(root, change, message):
         (
             "gtFine/train/ulm/{}_gtFine_labelIds.png",
             np.full((2, 34), 34, np.uint8),
-            "34 at 68 pixels stands for no class",
+            "class index 34 at 68 pixels, but",
         ),
         ("gtFine/train/ulm/{}_gtFine_labelIds.png", np.full((2, 33), 7, np.uint8), "should have its image's size 2x34"),
         ("disparity/train/ulm/{}_disparity.png", np.full((2, 34), 7, np.uint8), "should have 16 bits, not uint8"),

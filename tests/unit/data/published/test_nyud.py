@@ -120,7 +120,7 @@ def test_wrong_files_are_named_when_they_are_read(root):
     write(root / "segmentation/0003.png", np.full((2, 3), 41, np.uint8))
     write(root / "depth/0001.npy", np.zeros((2, 4), np.float32))
     dataset = NYUD(root, "train")
-    with pytest.raises(UserError, match=r"segmentation/0003\.png: 41 at 6 pixels"):
+    with pytest.raises(UserError, match=r"segmentation/0003\.png: class index 41 at 6 pixels"):
         dataset[0]
     with pytest.raises(UserError, match=r"depth/0001\.npy: .*size 2x3"):
         dataset[1]

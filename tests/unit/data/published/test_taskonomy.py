@@ -149,7 +149,7 @@ def test_an_incomplete_tree_is_refused_at_once(root, change, message):
 @pytest.mark.parametrize(
     ("domain", "array", "message"),
     [
-        ("segment_semantic", np.full((2, 6), 18, np.uint8), "18 at 12 pixels stands for no class"),
+        ("segment_semantic", np.full((2, 6), 18, np.uint8), "class index 18 at 12 pixels, but"),
         ("normal", np.full((2, 6, 3), 255, np.uint8), "normals of length 1.73"),
         ("depth_zbuffer", np.full((2, 5), 7, np.uint16), "should have its image's size 2x6"),
         ("depth_zbuffer", np.arange(36, dtype=np.uint8).reshape(2, 6, 3), "should have 1 channel"),
