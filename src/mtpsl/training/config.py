@@ -273,6 +273,9 @@ def read_options(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not a readable YAML file ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: should hold options as `group: {{option: value}}`, not {type(content).__name__}")
+    training = content.get("training")
+    if isinstance(training, dict) and isinstance(training.get("precision"), int):
+        training["precision"] = str(training["precision"])  # `precision: 32` is a number to YAML
     return content
 
 

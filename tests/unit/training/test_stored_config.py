@@ -25,6 +25,12 @@ def test_a_file_that_is_no_yaml_is_named(tmp_path: Path) -> None:
         read_options(tmp_path / "run.yaml")
 
 
+@pytest.mark.parametrize("written", ["32", "'32'"])
+def test_a_precision_may_be_a_number_in_a_file(tmp_path: Path, written: str) -> None:
+    (tmp_path / "run.yaml").write_text(f"training: {{precision: {written}}}")
+    assert parse_config([], read_options(tmp_path / "run.yaml")).training.precision == "32"
+
+
 @pytest.mark.parametrize("name", ["lr", "clip"])
 def test_a_number_that_should_be_positive_is_named_with_its_value(name: str) -> None:
     with pytest.raises(ValueError, match=f"training.{name} should be positive, not -1"):
