@@ -58,16 +58,17 @@ def draw_mapped_pairs(network: nn.Module, objective: CrossTaskConsistency, batch
     Args:
         network: as it was trained.
         objective: its mapping is drawn.
-        batches: the first image of each is mapped, and the first that has a pair is drawn.
+        batches: all their images are mapped, and the first that has a pair is drawn.
         out: the folder to draw into.
     """
     network.eval()
     device = next(network.parameters()).device
     mapped = []
     for batch in batches:
-        first = first_image(batch).to(device)
-        if maps := objective.mapped_features(network(first.images).predictions, first):
-            mapped.append((first, maps))
+        for index in range(len(batch)):
+            image = one_image(batch, index).to(device)
+            if maps := objective.mapped_features(network(image.images).predictions, image):
+                mapped.append((image, maps))
     if not mapped:
         return
     first, maps = mapped[0]
@@ -87,13 +88,14 @@ def draw_mapped_pairs(network: nn.Module, objective: CrossTaskConsistency, batch
     write_atomically(out / f"{Path(first.keys[0]).name}.png", picture.save)
 
 
-def first_image(batch: Batch) -> Batch:
-    """The batch of its first image alone."""
+def one_image(batch: Batch, index: int) -> Batch:
+    """The batch of one image."""
+    one = slice(index, index + 1)
     return Batch(
-        batch.keys[:1],
-        batch.images[:1],
-        {name: x[:1] for name, x in batch.targets.items()},
-        {name: x[:1] for name, x in batch.valid.items()},
+        batch.keys[one],
+        batch.images[one],
+        {name: x[one] for name, x in batch.targets.items()},
+        {name: x[one] for name, x in batch.valid.items()},
     )
 
 

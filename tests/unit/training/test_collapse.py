@@ -31,13 +31,14 @@ def test_a_collapsed_mapping_is_named(
     network = SegNet({task.name: task.out_channels for task in some}, width=0.01)
     objective = make_objective(CrossTaskConsistency, some, network, width=0.01)
     one, other = torch.ones(1, 8, 1, 1), torch.eye(8)[:1].view(1, 8, 1, 1)
-    maps = iter([one, one if collapsed else other])
+    data = batch(LABELS["all labelled"], (32, 32))
+    maps = iter([one, *[one if collapsed else other] * (len(data) - 1)])
 
     def mapped(*given: object) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         x = next(maps)
         return {"depth -> normals": (x, x)}
 
     monkeypatch.setattr(CrossTaskConsistency, "mapped_features", mapped)
-    draw_mapped_pairs(network, objective, [batch(LABELS["all labelled"], (32, 32))] * 2, tmp_path)
+    draw_mapped_pairs(network, objective, [data], tmp_path)
     assert ("the mapping has collapsed" in capsys.readouterr().err) == collapsed
     assert [path.suffix for path in tmp_path.iterdir()] == [".png"]
