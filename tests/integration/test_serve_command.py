@@ -18,6 +18,7 @@ import pytest
 from command import write_dataset
 from PIL import Image
 
+import mtpsl
 from made_runs import make_run
 from mtpsl.cli import main
 
@@ -26,7 +27,9 @@ from mtpsl.cli import main
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("serve")
     data = write_dataset(root / "data", train=1, val=1)
-    return make_run(root / "run", ["--data.root", str(data), "--tasks", "segmentation,depth"]).path
+    folder = make_run(root / "run", ["--data.root", str(data), "--tasks", "segmentation,depth"])
+    folder.write_images(mtpsl.TrainingSizes.count((32, 64), [(32, 64)]))  # large pictures are seen at this size
+    return folder.path
 
 
 def noise(size: tuple[int, int]) -> bytes:
@@ -72,7 +75,8 @@ def test_it_answers_says_nothing_of_pictures_and_ends_with_an_interrupt(run: Pat
         assert answer.json()["size"] == [40, 50]
         assert httpx.post(f"{address}/predict", content=b"private").status_code == 415
         assert httpx.get(address, headers={"host": "evil.example"}).status_code == 400
-        leave_early(address, noise((1500, 2000)))
+        for _ in range(4):
+            leave_early(address, noise((1500, 2000)))
         leave_early(address, noise((1500, 2000)), send=1000)
         assert httpx.get(f"{address}/health").status_code == 200
         process.send_signal(signal.SIGINT)
