@@ -63,8 +63,8 @@ def main() -> None:
         for cache, workers in ((False, 0), (False, arguments.workers), (True, 0)):
             partial = PartialDataset(dataset, mask, cache=cache)
             if cache:
-                for _ in partial.read_ahead():
-                    pass
+                for index in range(len(partial)):
+                    _ = partial[index]
             memory = partial.cached_bytes / 1e6
             loader = make_loader(partial, specs, batch_size=arguments.batch_size, shuffle=True, workers=workers)
             rates = images_per_second(loader, len(dataset), arguments.repeats)

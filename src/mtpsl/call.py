@@ -16,11 +16,12 @@ from mtpsl.option_errors import unknown_message
 from mtpsl.plugins import CODE, OBJECT, trusting
 from mtpsl.shipped_files import find
 from mtpsl.training.config import RunConfig, overlaid, parse_config, read_options
+from mtpsl.training.data_settings import DataSettings
 from mtpsl.training.from_here import from_here
 from mtpsl.training.objects import Objects
 from mtpsl.training.own_code import REGISTRIES, anchored
 from mtpsl.training.run import train as train_run
-from mtpsl.training.settings import DataSettings, TrainingSettings, names
+from mtpsl.training.settings import TrainingSettings, names
 from mtpsl.training.trained import TrainedRun, load_run
 from mtpsl.training.without_recipe import without_recipe
 from mtpsl.weighting import Weighting

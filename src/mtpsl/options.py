@@ -85,3 +85,13 @@ def check_choice(choices: Sequence[object], **values: object) -> None:
         if value not in choices:
             *most, last = map(repr, choices)
             raise ValueError(f"{name} should be {', '.join(most)} or {last}, not {value!r}")
+
+
+def check_seed(name: str, seed: int) -> None:
+    """Refuse what a generator cannot take.
+
+    Raises:
+        ValueError: it is too large or too small.
+    """
+    if not -(2**63) <= seed < 2**63:
+        raise ValueError(f"{name} should be a whole number of at most 63 bits, not {seed}")

@@ -18,7 +18,8 @@ from mtpsl.cli import main
 from mtpsl.data import FolderDataset
 from mtpsl.objectives import LossOptions
 from mtpsl.training.config import names
-from mtpsl.training.settings import DataSettings, TrainingSettings
+from mtpsl.training.data_settings import DataSettings
+from mtpsl.training.settings import TrainingSettings
 
 SMALL: dict[str, Any] = {"epochs": 1, "batch_size": 2, "sheets": 0, "accelerator": "cpu", "progress": False}
 SEGNET = {"name": "segnet", "width": 0.125}

@@ -15,9 +15,11 @@ from folder_sets import write_folder_set
 from mtpsl.structures import Sample
 from mtpsl.tasks import describe_task
 from mtpsl.training.config import parse_config
+from mtpsl.training.data_settings import DataSettings
 from mtpsl.training.loaders import Loaders
+from mtpsl.training.reading import with_reading
 from mtpsl.training.run_data import run_data
-from mtpsl.training.settings import DataSettings, names
+from mtpsl.training.settings import names
 from pascal_tree import write_pascal
 
 SCENES = "--data.name scenes --data.size [32,32] --data.scenes_train 2 --data.scenes_val 2"
@@ -48,7 +50,10 @@ LINES = {
     "scenes_train": Line("3", OTHER_IMAGES, beside=SCENES),
     "scenes_val": Line("3", {"val", "val pixels", "val labels"}, beside=SCENES),
     "workers": Line("1", {"workers"}),
-    "cache": Line("false", {"cached"}),
+    "cache": Line("none", {"cached"}, default="memory"),
+    "cache_folder": Line("CACHE", {"files"}, default="SET", beside="--data.cache disk"),
+    "cache_limit": Line("1e-9", {"cached"}, beside="--data.cache disk --data.cache_folder CACHE"),
+    "broken": Line("skip", {"broken"}),
 }
 """Observations are those of `observe_data`."""
 PLACES = ("SET", "OTHER", "MTAN", "PASCAL", "CACHE")
@@ -87,16 +92,19 @@ def observe_data(words: Sequence[str], folder: Path) -> dict[str, Any]:
         words += ["--data.size", "[32,32]"]
     if words == ["--data.name", "scenes", "--data.size", "[32,32]"]:
         words += ["--data.scenes_train", "2", "--data.scenes_val", "2"]
+    if "--data.workers" not in words:
+        words += ["--data.workers", "0"]
     for place in PLACES:
         words = [str(folder / word) if word.split("/")[0] == place else word for word in words]
     before = {path for path in folder.rglob("*") if path.is_file()}
     config = parse_config(words, {})
-    data = run_data(config)
+    data = with_reading(config, run_data(config), folder / "RUN", say=False)
     train, val = (
         [data.train[i] for i in range(len(data.train))],
         [data.validation[i] for i in range(len(data.validation))],
     )
     written = {path for path in folder.rglob("*") if path.is_file()} - before
+    cached = [part.cached_bytes > 0 for part in (data.train, data.validation)]
     for path in written:
         path.unlink()
     return {
@@ -107,7 +115,8 @@ def observe_data(words: Sequence[str], folder: Path) -> dict[str, Any]:
         "val": data.validation.keys,
         "val pixels": [sample.image for sample in val],
         "val labels": [labels_of(sample) for sample in val],
-        "cached": [part.cached_bytes > 0 for part in (data.train, data.validation)],
+        "cached": cached,
+        "broken": "stop" if data.train.broken is None else "skip",
         "workers": Loaders(config, data).validation_loader(0, 1).num_workers,
         "files": sorted(path.relative_to(folder).parts[0] for path in written),
     }

@@ -14,7 +14,8 @@ from mtpsl.commands.parsing import add_data_options, make_parser, parse
 from mtpsl.data import PackedDataset
 from mtpsl.errors import UserError
 from mtpsl.training.config import CHOICES, option_names, parse_config
-from mtpsl.training.settings import DataSettings, TrainingSettings, names
+from mtpsl.training.data_settings import DataSettings
+from mtpsl.training.settings import TrainingSettings, names
 
 VALUES = {"str": "depth,normals", "int, int": "96,128", "float, float": "0.5,1.5", "int, int, int": "6,12,18"}
 

@@ -10,7 +10,8 @@ from mtpsl.cli import COMMANDS, main
 from mtpsl.networks import NETWORKS
 from mtpsl.objectives import OBJECTIVES
 from mtpsl.training.config import CHOICES, option_names
-from mtpsl.training.settings import DataSettings, TrainingSettings, names
+from mtpsl.training.data_settings import DataSettings
+from mtpsl.training.settings import TrainingSettings, names
 from mtpsl.weighting import WEIGHTINGS
 
 BY_THEMSELVES = {"--help", "--print_config", "--print_config[", "--config", "--print_shtab"}

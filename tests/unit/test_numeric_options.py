@@ -16,8 +16,9 @@ from builders import make_objective, tasks
 from mtpsl.data.regimes import check_ratio
 from mtpsl.networks import NETWORKS
 from mtpsl.objectives import OBJECTIVES, CrossTaskConsistency
+from mtpsl.training.data_settings import DataSettings
 from mtpsl.training.option_groups import groups_of
-from mtpsl.training.settings import DataSettings, TrainingSettings
+from mtpsl.training.settings import TrainingSettings
 from mtpsl.weighting import WEIGHTINGS
 
 SETTINGS = {"data": DataSettings, "training": TrainingSettings}
@@ -35,7 +36,7 @@ NONSENSE: dict[str, list[Any]] = {
     **dict.fromkeys(["validate_every", "devices", "classes", "limit", "scenes_train", "scenes_val"], COUNT),
     **dict.fromkeys(["width", "mapping.width", "mapping.lr", "mapping.film_lr", "discriminator_lr"], POSITIVE),
     "encoder_lr_factor": POSITIVE,
-    **dict.fromkeys(["temperature", "weight_lr", "lr", "clip"], POSITIVE),
+    **dict.fromkeys(["temperature", "weight_lr", "lr", "clip", "cache_limit"], POSITIVE),
     **dict.fromkeys(["term.weight", "regularizer", "margin", "reconstruction", "encoder_distance"], NOT_NEGATIVE),
     **dict.fromkeys(["alpha", "c", "max_norm", "weight_decay"], NOT_NEGATIVE),
     **dict.fromkeys(["term.ramp", "extensions.decide_at", "extensions.min_gain", "photometric"], SHARE),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 USUAL = "own_data"
 """The recipe of runs without one."""
 LESS_MEMORY = (
-    "a smaller --training.batch_size or --data.size needs less, and --data.cache false keeps no images in memory"
+    "a smaller --training.batch_size or --data.size needs less, and --data.cache none keeps no images in memory"
 )
 
 

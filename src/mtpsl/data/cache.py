@@ -1,95 +1,91 @@
-"""Decoded samples kept in memory, as long as there is room."""
+"""Decoded samples kept in memory or on a local disk, as long as there is room."""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
 from torch import Tensor
 
+from mtpsl.data.compact import from_bytes, to_bytes
 from mtpsl.data.free_memory import free_memory
+from mtpsl.data.store import HEAD, Store
 from mtpsl.structures import Sample
 
 
-class Room:
-    """Memory that several caches share.
+def third_of_free_memory(processes: int) -> int | None:
+    """Bytes that each of several processes on a machine may fill with images: training needs the rest.
 
-    Args:
-        size: in bytes; without it there is no bound.
-
-    >>> room = Room(10)
-    >>> room.reserve(8), room.reserve(3), room.reserve(1)
-    (True, False, False)
+    None where the system does not say what is free.
     """
-
-    def __init__(self, size: int | None = None) -> None:
-        self.size, self.used, self.full = size, 0, False
-
-    def reserve(self, size: int) -> bool:
-        """Whether so many bytes fit; once something did not, nothing does: no growth in training."""
-        self.full = self.full or (self.size is not None and self.used + size > self.size)
-        if not self.full:
-            self.used += size
-        return not self.full
-
-
-def third_of_free_memory(processes: int) -> Room:
-    """The room for images that each of several processes on a machine may fill: training needs the rest."""
     free = free_memory(processes)
-    return Room(None if free is None else free // 3)
+    return None if free is None else free // 3
 
 
 class SampleCache:
-    """Samples by row, packed without loss."""
+    """The images and labels of a data set by row, packed without loss, each on its own.
 
-    def __init__(self, room: Room) -> None:
-        self.room, self.used = room, 0
-        self._samples: dict[int, _Packed] = {}
+    It is filled as images are read, by whichever process reads one first (the workers of a loader share it): nothing is
+    read ahead. A label that was derived is kept apart from one that exists, and each under its task, so that runs with
+    other label regimes can share a cache on disk: none gets a label that it did not ask for.
 
-    def __contains__(self, row: int) -> bool:
-        return row in self._samples
+    Args:
+        rows: how many images there are.
+        tasks: their tasks.
+        limit: the bytes that may be used; None for no bound.
+        folder: where to keep them on disk; by default they are in memory.
 
-    def get(self, row: int) -> Sample | None:
-        """A copy of a sample; None if it is not kept."""
-        return self._samples[row].unpack() if row in self._samples else None
+    Raises:
+        OSError: the folder cannot be written.
+    """
 
-    def add(self, row: int, sample: Sample) -> None:
-        """Keep a sample if there is room for it."""
-        if self.room.full:
-            return
-        packed = _Packed(sample)
-        if self.room.reserve(packed.bytes):
-            self._samples[row] = packed
-            self.used += packed.bytes
+    def __init__(self, rows: int, tasks: Sequence[str], limit: int | None = None, folder: Path | None = None) -> None:
+        self.tasks = {name: column for column, name in enumerate(tasks)}
+        self._parts = 1 + 2 * len(self.tasks)
+        self.store = Store(rows * self._parts, 2**62 if limit is None else limit, folder)
+
+    def get(self, row: int, key: str, labels: Collection[str], derived: Collection[str]) -> Sample | None:
+        """A copy of a sample with these labels; None where a part of it is not kept.
+
+        Args:
+            row: its number.
+            key: its image's name.
+            labels: the tasks of its labels.
+            derived: the tasks of those that are derived.
+        """
+        if (image := self._read(row, 0)) is None:
+            return None
+        sample = Sample(key, image[0])
+        for name in labels:
+            if (label := self._read(row, self._part(name, name in derived))) is None:
+                return None
+            sample.targets[name], sample.valid[name] = label
+        return sample
+
+    def add(self, row: int, sample: Sample, derived: Collection[str]) -> None:
+        """Keep a sample's parts that are not there yet, if there is room for them."""
+        self._write(row, 0, [sample.image])
+        for name, target in sample.targets.items():
+            self._write(row, self._part(name, name in derived), [target, sample.valid[name]])
+
+    def holds(self, row: int) -> bool:
+        """Whether an image is kept."""
+        return row * self._parts in self.store
+
+    def _part(self, task: str, derived: bool) -> int:
+        return 1 + 2 * self.tasks[task] + derived
+
+    def _read(self, row: int, part: int) -> list[Tensor] | None:
+        content = self.store.read(row * self._parts + part)
+        return None if content is None else from_bytes(content)
+
+    def _write(self, row: int, part: int, tensors: list[Tensor]) -> None:
+        entry = row * self._parts + part
+        if not self.store.full and self.store.read(entry) is None:
+            self.store.write(entry, to_bytes(tensors))
 
 
-class _Packed:
-    """A sample whose tensors take one byte per value where that loses nothing."""
-
-    def __init__(self, sample: Sample) -> None:
-        self.key = sample.key
-        self.image = _pack(sample.image)
-        self.targets = {name: _pack(target) for name, target in sample.targets.items()}
-        self.valid = {name: valid.clone() for name, valid in sample.valid.items()}
-
-    def unpack(self) -> Sample:
-        targets = {name: _unpack(*packed) for name, packed in self.targets.items()}
-        valid = {name: valid.clone() for name, valid in self.valid.items()}
-        return Sample(self.key, _unpack(*self.image), targets, valid)
-
-    @property
-    def bytes(self) -> int:
-        tensors = [self.image[0], *(packed[0] for packed in self.targets.values()), *self.valid.values()]
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-def _pack(x: Tensor) -> tuple[Tensor, torch.dtype, int]:
-    # a picture holds multiples of 1/255, labels of classes or boundaries whole numbers
-    for scale in (255, 1) if x.is_floating_point() else (1,):
-        packed = (x * scale).round().clamp(0, 255).to(torch.uint8) if x.is_floating_point() else x.to(torch.uint8)
-        if torch.equal(_unpack(packed, x.dtype, scale), x):
-            return packed, x.dtype, scale
-    return x.clone(), x.dtype, 1
-
-
-def _unpack(packed: Tensor, dtype: torch.dtype, scale: int) -> Tensor:
-    x = packed.clone() if packed.dtype == dtype else packed.to(dtype)
-    return x if scale == 1 else x.div_(scale)
+def packed_size(sample: Sample) -> int:
+    """Bytes that a sample takes."""
+    parts = [[sample.image], *([target, sample.valid[name]] for name, target in sample.targets.items())]
+    return sum(len(to_bytes(tensors)) + HEAD.size for tensors in parts)

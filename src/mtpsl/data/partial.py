@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool
@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mtpsl.data.base import LabelledDataset
-from mtpsl.data.cache import Room, SampleCache
+from mtpsl.data.broken import MOST_IN_A_ROW, BrokenImages
+from mtpsl.data.cache import SampleCache, packed_size
 from mtpsl.data.own_size import OwnSizeLabels
+from mtpsl.errors import UserError
 from mtpsl.structures import Sample
 
 
@@ -28,10 +30,8 @@ class PartialDataset(Dataset[Sample]):
         tasks: names of the tasks to show labels of; by default all. From the labels of others those of these are
             derived all the same.
         derive: names of the tasks whose labels are derived; by default all that follow from another one.
-        cache: keep decoded samples in memory, packed without loss. Every worker process of a loader has its own copy,
-            unless `read_ahead` filled it before they were forked.
-        room: the memory that the cache may take, perhaps shared with others; by default there is no bound. Images for
-            which it has no room are read each time.
+        cache: keep decoded samples in memory, packed without loss, without a bound; the worker processes of a loader
+            share them. `keep_in` chooses another place and a bound.
 
     Raises:
         ValueError: the mask has another shape, or allows a label that does not exist.
@@ -45,7 +45,6 @@ class PartialDataset(Dataset[Sample]):
         tasks: Sequence[str] | None = None,
         derive: Sequence[str] | None = None,
         cache: bool = True,
-        room: Room | None = None,
     ) -> None:
         if mask.dtype != torch.bool or mask.shape != dataset.available.shape:
             shape = tuple(dataset.available.shape)
@@ -58,24 +57,55 @@ class PartialDataset(Dataset[Sample]):
         derived = torch.tensor([derive is None or name in derive for name in dataset.tasks], dtype=torch.bool)
         self.mask, self.derived = mask & wanted, derivable(dataset, mask) & ~mask & wanted & derived
         self.keys, self.shares = list(dataset.keys), dataset.shares
-        self._rows = list(range(len(dataset)))
-        self._cache = SampleCache(room or Room()) if cache else None
+        self._rows = torch.arange(len(dataset))
+        self._cache = SampleCache(len(dataset), [*self.tasks]) if cache else None
+        self.broken: BrokenImages | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def __getitem__(self, index: int) -> Sample:
-        row = self._rows[index]
-        if self._cache is not None and (kept := self._cache.get(row)):
-            return kept
+        if self.broken is None:
+            return self._sample(index)
+        some = self._labelled(index)
+        failure: UserError | None = None
+        for place in range(index, index + min(len(self), MOST_IN_A_ROW)):
+            other = place % len(self)
+            if self._labelled(other) == some:
+                try:
+                    return self._sample(other)
+                except UserError as error:
+                    self.broken.add(self.keys[other], error)
+                    failure = error
+        raise UserError(f"{failure} (as are the images after it, so that --data.broken skip finds none to use)")
+
+    def _labelled(self, index: int) -> bool:
+        return bool(self.mask[index].any() or self.derived[index].any())
+
+    def _sample(self, index: int) -> Sample:
+        row = int(self._rows[index])
         names = [name for name, allowed in zip(self.tasks, self.mask[index].tolist(), strict=True) if allowed]
+        derived = [name for name, wanted in zip(self.tasks, self.derived[index].tolist(), strict=True) if wanted]
+        if self._cache is not None and (kept := self._cache.get(row, self.keys[index], [*names, *derived], derived)):
+            return kept
         sample = self.dataset.read(row, names)
-        for name, wanted in zip(self.tasks, self.derived[index].tolist(), strict=True):
-            if wanted:
-                sample.targets[name], sample.valid[name] = self.dataset.derive(row, name)
+        for name in derived:
+            sample.targets[name], sample.valid[name] = self.dataset.derive(row, name)
         if self._cache is not None:
-            self._cache.add(row, sample)
+            self._cache.add(row, sample, derived)
         return sample
+
+    def skip_broken(self, broken: BrokenImages) -> None:
+        """From now on put the next readable image in the place of one that cannot be read, and list that.
+
+        Batches stay full, and which image takes the place depends on the files alone. One with labels is replaced by
+        one with labels.
+        """
+        self.broken = broken
+
+    def keep_in(self, cache: SampleCache | None) -> None:
+        """Keep samples in this cache from now on, or in none; it has a row per image of `dataset`."""
+        self._cache = cache
 
     @property
     def shown(self) -> Bool[Tensor, "n k"]:
@@ -84,11 +114,11 @@ class PartialDataset(Dataset[Sample]):
 
     def image_size(self, index: int) -> tuple[int, int]:
         """Height and width of an image; no label is read."""
-        return self.dataset.image_size(self._rows[index])
+        return self.dataset.image_size(int(self._rows[index]))
 
     def original_size(self, index: int) -> tuple[int, int]:
         """Height and width of an image as it is stored, before it is resized."""
-        return self.dataset.original_size(self._rows[index])
+        return self.dataset.original_size(int(self._rows[index]))
 
     def subset(self, indices: Sequence[int]) -> PartialDataset:
         """The same data set with only some images, in the given order; the cache is shared.
@@ -96,11 +126,12 @@ class PartialDataset(Dataset[Sample]):
         Those with a label are `partial.subset(partial.shown.any(1).nonzero().flatten().tolist())`.
         """
         part = PartialDataset.__new__(PartialDataset)
-        part.dataset, part.name, part.tasks, part._cache = self.dataset, self.name, self.tasks, self._cache
+        part.dataset, part.name, part.tasks = self.dataset, self.name, self.tasks
+        part._cache, part.broken = self._cache, self.broken
         part.mask, part.derived = self.mask[list(indices)], self.derived[list(indices)]
         part.keys = [self.keys[index] for index in indices]
         part.shares = None if self.shares is None else self.shares.subset(indices)
-        part._rows = [self._rows[index] for index in indices]
+        part._rows = self._rows[list(indices)]
         return part
 
     def without_labels(self) -> PartialDataset:
@@ -127,24 +158,21 @@ class PartialDataset(Dataset[Sample]):
         count = min(count, len(self))
         return self.subset([place * len(self) // count for place in range(count)])
 
-    def read_ahead(self) -> Iterator[None]:
-        """Read images now, one a step, until the cache is full: a broken file shows before training."""
-        for index, row in enumerate(self._rows):
-            if self._cache is not None and self._cache.room.full:
-                return
-            if self._cache is None or row not in self._cache:
-                self[index]
-            yield
-
     @property
     def cached(self) -> int:
         """How many of the images are in the cache."""
-        return 0 if self._cache is None else sum(row in self._cache for row in self._rows)
+        return 0 if self._cache is None else sum(map(self._cache.holds, self._rows.tolist()))
 
     @property
     def cached_bytes(self) -> int:
-        """Memory that the cache takes so far."""
-        return 0 if self._cache is None else self._cache.used
+        """What the cache takes so far."""
+        return 0 if self._cache is None else self._cache.store.used
+
+    def estimate_bytes(self, count: int = 8) -> int:
+        """What a cache of all images would take, judged by a few of them, which are read."""
+        some = self.spread(count)
+        sizes = [packed_size(some[index]) for index in range(len(some))]
+        return 0 if not sizes else sum(sizes) * len(self) // len(sizes)
 
 
 def derivable(dataset: LabelledDataset, seen: Bool[Tensor, "n k"]) -> Bool[Tensor, "n k"]:
@@ -154,13 +182,11 @@ def derivable(dataset: LabelledDataset, seen: Bool[Tensor, "n k"]) -> Bool[Tenso
     return (dataset.derived_from >= 0) & seen.gather(1, dataset.derived_from.clamp(min=0))
 
 
-def scored_dataset(
-    dataset: LabelledDataset, tasks: Sequence[str], *, cache: bool = True, room: Room | None = None
-) -> PartialDataset:
+def scored_dataset(dataset: LabelledDataset, tasks: Sequence[str], *, cache: bool = True) -> PartialDataset:
     """The images of a data set with all labels of some tasks, to score predictions against.
 
     Only labels that exist are scored against; a task of which there is none at all is scored against derived ones.
     """
     labels = dict(zip(dataset.tasks, dataset.available.any(0).tolist(), strict=True))
     derive = [name for name in tasks if not labels[name]]
-    return PartialDataset(dataset, dataset.available, tasks=tasks, derive=derive, cache=cache, room=room)
+    return PartialDataset(dataset, dataset.available, tasks=tasks, derive=derive, cache=cache)

@@ -30,6 +30,8 @@ HARMLESS = {
     "data.label_cache",
     "data.workers",
     "data.cache",
+    "data.cache_folder",
+    "data.cache_limit",
     "objective.mapping.checkpoint",
     "training.accelerator",
     "training.sheets",

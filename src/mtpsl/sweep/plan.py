@@ -14,8 +14,8 @@ from mtpsl.sweep.table import Method, Regime, Table, merged
 from mtpsl.training.arguments import argument_value, expand
 from mtpsl.training.config import CHOICES, RunConfig, option_names, parse_config
 from mtpsl.training.data import open_split
+from mtpsl.training.data_settings import DataSettings
 from mtpsl.training.option_groups import by_name, select_options
-from mtpsl.training.settings import DataSettings
 
 OWNED = {
     "--objective.name": "methods",

@@ -18,10 +18,11 @@ from mtpsl.objectives import OBJECTIVES
 from mtpsl.option_errors import parsing_message, unknown_message, unknown_option
 from mtpsl.plugins import CODE, CodeRecord, is_object, named_code, names_code, title
 from mtpsl.training.arguments import argument_value, expand, without_code
+from mtpsl.training.data_settings import DataSettings
 from mtpsl.training.option_groups import dotted_names, merge_options, plain_options, select_options
 from mtpsl.training.option_help import short_help
 from mtpsl.training.own_code import KINDS, given_class, own_data
-from mtpsl.training.settings import DataSettings, TrainingSettings, names
+from mtpsl.training.settings import TrainingSettings, names
 from mtpsl.weighting import WEIGHTINGS
 
 CHOICES: dict[str, tuple[Mapping[str, type], str, set[str]]] = {
@@ -31,7 +32,7 @@ CHOICES: dict[str, tuple[Mapping[str, type], str, set[str]]] = {
 }
 """Groups whose options depend on a name: the registry, the default, the arguments that the program supplies."""
 PATHS = (
-    *(("data", name) for name in ("root", "description", "labels", "label_cache")),
+    *(("data", name) for name in ("root", "description", "labels", "label_cache", "cache_folder")),
     ("training", "start_from"),
     ("network", "weights"),
 )

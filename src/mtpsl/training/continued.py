@@ -24,6 +24,8 @@ AT_ANY_TIME = {
     "data.labels",
     "data.workers",
     "data.cache",
+    "data.cache_folder",
+    "data.cache_limit",
     "training.report",
     "training.sheets",
 }
@@ -31,6 +33,7 @@ AT_ANY_TIME = {
 tables call the run, what is drawn."""
 
 FOR_LATER_EPOCHS = {
+    "data.broken",
     "objective.mapping.checkpoint",
     "training.epochs",
     "training.batch_size",

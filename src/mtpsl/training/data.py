@@ -17,7 +17,7 @@ from mtpsl.data.split_names import find_split
 from mtpsl.errors import UserError
 from mtpsl.plugins import is_object, title
 from mtpsl.tasks import ClassMap, Task
-from mtpsl.training.settings import DataSettings
+from mtpsl.training.data_settings import DataSettings
 
 
 def open_split(

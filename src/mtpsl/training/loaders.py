@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import lightning
 from jaxtyping import Bool
 from torch import Tensor
 
+from mtpsl.data.broken import broken_note
 from mtpsl.data.loading import BatchLoader, make_loader
 from mtpsl.objectives import Objective
 from mtpsl.training.config import RunConfig
@@ -41,6 +44,13 @@ class Loaders(lightning.LightningDataModule):
         """Whether epochs differ in their number of batches."""
         return self.labelled is not None and not bool(self.labelled.all())
 
+    def teardown(self, stage: str) -> None:
+        """Say after training how many images were left out as broken."""
+        if self.trainer is None or not self.trainer.is_global_zero or self.data.train.broken is None:
+            return
+        if note := broken_note(self.data.train.broken.folder):
+            print(note, file=sys.stderr)
+
     def train_dataloader(self) -> BatchLoader:
         """Shuffled by (seed, epoch)."""
         trainer = self.trainer
@@ -67,7 +77,7 @@ class Loaders(lightning.LightningDataModule):
             batch_size=decided(training.batch_size),
             shuffle=True,
             seed=training.seed,
-            workers=self.config.data.workers,
+            workers=self.data.workers,
             rank=rank,
             world_size=world_size,
             drop_last=training.drop_last and len(data) >= decided(training.batch_size) * world_size,
@@ -89,7 +99,7 @@ class Loaders(lightning.LightningDataModule):
             self.specs,
             batch_size=decided(self.config.training.batch_size),
             shuffle=False,
-            workers=self.config.data.workers,
+            workers=self.data.workers,
             rank=rank,
             world_size=world_size,
         )

@@ -9,10 +9,8 @@ from contextlib import contextmanager
 
 from mtpsl.errors import UserError, lacks_memory
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -2, -3, -4
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 """Parameters of glibc's mallopt(3)."""
-LARGE, LARGEST = 2**17, 2**25
-"""From which size on glibc gives a buffer a mapping of its own: at the start, and after larger ones were freed."""
 
 
 def keep_freed_memory() -> bool:
@@ -22,18 +20,6 @@ def keep_freed_memory() -> bool:
     system clears every page: steps are slower, on virtual machines now and then several times.
     """
     return mallopt({M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**26})
-
-
-@contextmanager
-def without_holes() -> Iterator[None]:
-    """Hand freed buffers back to the system at once, while images that stay are read.
-
-    Decoding frees large buffers between those of images that stay in memory. Kept as holes, they took one and a half
-    times the images' own size on top.
-    """
-    mallopt({M_MMAP_THRESHOLD: LARGE})
-    yield
-    mallopt({M_MMAP_THRESHOLD: LARGEST})
 
 
 def mallopt(settings: dict[int, int]) -> bool:

@@ -34,7 +34,7 @@ from mtpsl.training.objects import Objects, checked_network
 from mtpsl.training.own_code import code_of
 from mtpsl.training.pictures import draw_pictures
 from mtpsl.training.precision import as_decided, with_precision
-from mtpsl.training.preload import fill_caches
+from mtpsl.training.reading import with_reading
 from mtpsl.training.report import report_after_training
 from mtpsl.training.run_data import RunData, image_size, run_data, training_sizes
 from mtpsl.training.run_folder import RunFolder
@@ -85,8 +85,7 @@ def train(
     else:
         network = checked_network(objects.network, data.tasks, size)
     check_smallest_batch(network, size, len(data.train), config.training)
-    if config.data.cache:
-        fill_caches(data, progress=progress, say=main)
+    data = with_reading(config, data, folder.path, say=main)
     require_variety(data.train)
     known = folder.read_tasks() if begin.checkpoint else ()
     data = replace(data, tasks=with_class_weights(data.tasks, data.train, known))

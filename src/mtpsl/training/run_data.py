@@ -10,7 +10,6 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from mtpsl.data.base import LabelledDataset
-from mtpsl.data.cache import third_of_free_memory
 from mtpsl.data.label_lists import read_split
 from mtpsl.data.partial import PartialDataset, derivable, scored_dataset
 from mtpsl.data.regimes import WITH_UNLABELLED, check_ratio, label_mask, validate_for_training
@@ -20,7 +19,7 @@ from mtpsl.inference.sizes import TrainingSizes
 from mtpsl.tasks import Task
 from mtpsl.training.config import RunConfig
 from mtpsl.training.data import open_scored, open_split
-from mtpsl.training.settings import DataSettings
+from mtpsl.training.data_settings import DataSettings
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,7 @@ class RunData:
     Attributes:
         images: how many images decide how long `auto` trains: those of an epoch; for a single-task run those of an
             epoch of all tasks together, so that it trains for as many epochs as what it is compared with.
+        workers: how many processes read them, beside each that trains.
     """
 
     name: str
@@ -38,6 +38,7 @@ class RunData:
     validation: PartialDataset
     notes: Sequence[str] = ()
     images: int = 0
+    workers: int = 0
 
 
 def run_data(config: RunConfig, datasets: tuple[LabelledDataset, LabelledDataset] | None = None) -> RunData:
@@ -69,8 +70,7 @@ def run_data(config: RunConfig, datasets: tuple[LabelledDataset, LabelledDataset
         trained=names,
     )
     _, left = labels_of_run(config, source)
-    room = third_of_free_memory(config.training.devices)
-    train = PartialDataset(source, left, tasks=names, cache=settings.cache, room=room)
+    train = PartialDataset(source, left, tasks=names, cache=False)
     require_labels(settings, train, names)
     if settings.epoch_images == "all":
         used = chosen
@@ -83,7 +83,7 @@ def run_data(config: RunConfig, datasets: tuple[LabelledDataset, LabelledDataset
     for name in names:
         if name not in held_out.tasks:
             raise UserError(f"task {name!r} is not in the validation data: it has {', '.join(held_out.tasks)}")
-    validation = scored_dataset(held_out, names, cache=settings.cache, room=room)
+    validation = scored_dataset(held_out, names, cache=False)
     notes += derived_notes(train, validation)
     check_sizes(train, validation)
     images = len(train)
@@ -197,8 +197,7 @@ def more_labels(settings: DataSettings) -> str:
 
 def image_size(dataset: PartialDataset) -> tuple[int, int]:
     """Height and width of the images."""
-    height, width = dataset[0].image.shape[1:]
-    return height, width
+    return dataset.image_size(0)
 
 
 def training_sizes(data: RunData, size: tuple[int, int]) -> TrainingSizes:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 import yaml
 
+from mtpsl.data.broken import read_broken
 from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Scores, to_json
 from mtpsl.files import write_text
@@ -267,6 +268,7 @@ class RunFolder:
             "complete": stopped or epoch >= decided(config.training.epochs),
             "stopped_early": stopped,
             "commit": commit,
+            **({"broken": broken} if (broken := len(read_broken(self.path))) else {}),
         }
         content = {"run": run, "split": config.data.val_split, "epoch": epoch, "scores": to_json(tasks, scores)}
         if which == "best":

@@ -21,8 +21,9 @@ from mtpsl.evaluation.resume import InterruptedEvaluation
 from mtpsl.files import write_text
 from mtpsl.tasks import Task, describe_task
 from mtpsl.training.data import check_same_tasks, open_scored
+from mtpsl.training.data_settings import DataSettings
+from mtpsl.training.reading import choose_workers
 from mtpsl.training.run_data import image_size
-from mtpsl.training.settings import DataSettings
 from mtpsl.training.trained import TrainedRun
 from mtpsl.visualization.sheets import save_sheets
 
@@ -139,7 +140,8 @@ def score_run(
 def images(dataset: PartialDataset, tasks: list[Task], data: ScoringData, batch_size: int) -> Any:
     """The loader of some images."""
     specs = {task.name: task.target_spec for task in tasks}
-    return make_loader(dataset, specs, batch_size=batch_size, shuffle=False, workers=data.settings.workers)
+    workers = choose_workers(data.settings.workers, 1)
+    return make_loader(dataset, specs, batch_size=batch_size, shuffle=False, workers=workers)
 
 
 def draw_scored(run: TrainedRun, data: ScoringData, count: int, batch_size: int) -> Path:

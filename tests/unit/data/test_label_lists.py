@@ -16,8 +16,9 @@ from builders import SHARED, needs_shared
 from mtpsl.data.label_lists import describe_split, numeric_order, read_split
 from mtpsl.errors import UserError
 from mtpsl.training.config import RunConfig
+from mtpsl.training.data_settings import DataSettings
 from mtpsl.training.run_data import run_data
-from mtpsl.training.settings import DataSettings, TrainingSettings
+from mtpsl.training.settings import TrainingSettings
 
 LISTS = {"segmentation": ["b", "c"], "depth": ["a", "b"]}
 MASK = [[False, True], [True, True], [True, False], [False, False]]  # of a, b, c, d

@@ -11,8 +11,9 @@ from mtpsl.data.regimes import largest_remainder
 from mtpsl.errors import UserError
 from mtpsl.structures import Sample
 from mtpsl.training.config import RunConfig
+from mtpsl.training.data_settings import DataSettings
 from mtpsl.training.run_data import run_data
-from mtpsl.training.settings import DataSettings, TrainingSettings
+from mtpsl.training.settings import TrainingSettings
 
 
 def everything(count: int, k: int) -> torch.Tensor:
@@ -308,7 +309,8 @@ def test_the_cache_returns_exactly_what_was_read_and_takes_a_byte_per_value_wher
         assert equal(original, partial[index])
     assert len(dataset.opened) == reads
     pixels = 4 * 32 * 64
-    assert partial.cached_bytes == pixels * (3 + 1 + 1 + 4 * 4 + 4)
+    numbers = pixels * (3 + 1 + 1 + 4 * 4) + pixels * 4 // 8  # valid pixels take a bit
+    assert numbers < partial.cached_bytes < numbers + 4 * 600
 
 
 def test_values_that_do_not_fit_a_byte_stay_exact():
@@ -325,13 +327,14 @@ def test_values_that_do_not_fit_a_byte_stay_exact():
     assert equal(partial[0], odd)
 
 
-def test_preloading_reads_each_image_once():
+def test_a_subset_shares_the_cache_and_nothing_is_read_ahead():
     dataset = Memory()
     partial = PartialDataset(dataset, dataset.available)
     part = partial.subset([3, 1])
-    assert [*part.read_ahead()] == [None] * 2
+    assert not dataset.opened
+    _ = part[0], part[1]
     assert part.cached_bytes == partial.cached_bytes > 0
-    assert len([*partial.read_ahead()]) == 4
+    _ = [partial[index] for index in range(4)]
     assert sorted(index for index, _ in dataset.opened) == [0, 1, 2, 3]
     assert PartialDataset(dataset, dataset.available, cache=False).cached_bytes == 0
 

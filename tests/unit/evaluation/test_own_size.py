@@ -29,7 +29,7 @@ from mtpsl.tasks import (
     Task,
 )
 from mtpsl.training.data import open_scored
-from mtpsl.training.settings import DataSettings
+from mtpsl.training.data_settings import DataSettings
 from pascal_tree import write_pascal
 
 EVERY: list[Task] = [

@@ -13,9 +13,9 @@ from mtpsl.errors import UserError
 from mtpsl.tasks import Depth, Segmentation, Task
 from mtpsl.training.config import parse_config
 from mtpsl.training.data import check_same_tasks, open_scored, open_split
+from mtpsl.training.data_settings import DataSettings
 from mtpsl.training.from_here import from_here
 from mtpsl.training.run_data import run_data
-from mtpsl.training.settings import DataSettings
 
 
 def test_edges_of_scores_are_those_of_a_layout_that_has_several(tmp_path: Path) -> None:

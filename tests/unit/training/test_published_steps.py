@@ -23,8 +23,8 @@ from mtpsl.sweep.table import read_table
 from mtpsl.tasks import Depth, Edges, HumanParts, Normals, Saliency, Segmentation, Task
 from mtpsl.training import run_data
 from mtpsl.training.config import RunConfig, parse_config, read_options
+from mtpsl.training.data_settings import DataSettings
 from mtpsl.training.loaders import Loaders
-from mtpsl.training.settings import DataSettings
 
 SETS: dict[str, tuple[int, list[Task]]] = {
     "nyuv2": (795, [Segmentation(num_classes=13), Depth(), Normals()]),

@@ -10,8 +10,9 @@ import pytest
 from mtpsl.errors import UserError
 from mtpsl.training.config import parse_config, read_options
 from mtpsl.training.data import open_split
+from mtpsl.training.data_settings import DataSettings
 from mtpsl.training.run_folder import RunFolder
-from mtpsl.training.settings import DataSettings, TrainingSettings
+from mtpsl.training.settings import TrainingSettings
 
 
 def test_a_choice_may_be_its_name_alone() -> None:

@@ -64,7 +64,7 @@ def of_folder(path: Path, root: str | None = None) -> Source:
 
 def opened(run: TrainedRun, root: str | None) -> RunData:
     """The data of a run."""
-    settings = dataclasses.replace(run.config.data, cache=False)
+    settings = run.config.data
     if root is not None:
         settings = dataclasses.replace(settings, root=str(Path(root).resolve()))
     data = run_data(dataclasses.replace(run.config, data=settings, tasks=[task.name for task in run.tasks]))
