@@ -130,6 +130,7 @@ class Service:
             for number in range(len(parts)):
                 yield parts[number]
                 parts[number] = b""
+                await asyncio.sleep(0)  # lets the loop notice who hung up, before asyncio complains of further writes
 
         length = {"content-length": str(sum(map(len, parts)))}
         return StreamingResponse(sent(), media_type="application/json", headers=length)

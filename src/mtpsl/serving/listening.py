@@ -35,8 +35,11 @@ class Listening(AbstractContextManager["Listening"]):
     @property
     def url(self) -> str:
         """Where a browser on this machine finds it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.socket.getsockname()[1]}"
+        address, port = self.socket.getsockname()[:2]
+        host = self.host
+        if ip_address(address).is_unspecified:  # all addresses of this machine, of which a browser needs one
+            host = "::1" if ":" in address else "127.0.0.1"
+        return f"http://{bracketed(host)}:{port}"
 
     @property
     def loopback(self) -> bool:
@@ -46,8 +49,7 @@ class Listening(AbstractContextManager["Listening"]):
     @property
     def hosts(self) -> list[str] | None:
         """The names by which it may be called; None for any, where it is not of this machine alone."""
-        own = f"[{self.host}]" if ":" in self.host else self.host
-        return ["localhost", "127.0.0.1", "[::1]", own] if self.loopback else None
+        return ["localhost", "127.0.0.1", "[::1]", bracketed(self.host)] if self.loopback else None
 
 
 def listen(host: str, port: int) -> Listening:
@@ -59,6 +61,8 @@ def listen(host: str, port: int) -> Listening:
     if not 0 <= port <= 65535:
         raise UserError(f"--port should be from 0 to 65535, not {port}")
     try:
+        if "*" in host:  # some resolvers find this machine, and as an allowed host it would be any
+            raise socket.gaierror(socket.EAI_NONAME, "a pattern")
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return Listening(socket.create_server(address[:2], family=family), host)
     except OSError as error:
@@ -67,6 +71,15 @@ def listen(host: str, port: int) -> Listening:
         if error.errno == errno.EACCES:
             raise UserError(f"--port {port} is not allowed to you: choose one above 1023") from error
         raise UserError(f"--host {host} is no address of this machine ({error.strerror}): try 127.0.0.1") from error
+
+
+def bracketed(host: str) -> str:
+    """A host as addresses of pages have it.
+
+    >>> bracketed("localhost"), bracketed("::1")
+    ('localhost', '[::1]')
+    """
+    return f"[{host}]" if ":" in host else host
 
 
 def run_server(app: Starlette, listening: Listening) -> None:
