@@ -94,8 +94,8 @@ def make_objective(kind: type[Kind], some: Sequence[Task], network: nn.Module, /
 
 
 def in_groups(kind: type, options: Mapping[str, object]) -> dict[str, object]:
-    """Options in the groups where a constructor has them."""
-    places = {name.rpartition(".")[2]: name for name in dotted_names(kind)}
+    """Options in the groups where a constructor has them, by their last name (that of the term) or whole name."""
+    places = {name.rpartition(".")[2]: name for name in dotted_names(kind) if not name.startswith("relations.")}
     placed: dict[str, object] = {}
     for name, value in options.items():
         group, _, leaf = places.get(name, name).rpartition(".")

@@ -17,10 +17,12 @@ from mtpsl.objectives import OBJECTIVES
 from mtpsl.training.build import build_objective
 from mtpsl.training.config import option_names, parse_config
 from mtpsl.training.module import TrainingModule
+from mtpsl.tasks import Edges
 from mtpsl.training.settings import TrainingSettings
 
 TERMS, ALL = {"early terms", "late terms"}, {"early terms", "late terms", "gradient", "own gradient"}
 AUTO = "--objective.extensions.pairs auto"
+RELATIONS = "--objective.relations.weight 1"
 LINES = {
     "losses.reduction": Line("sum", {"supervised", *ALL}),
     "stl.losses.reduction": Line("sum", set()),  # one task has at most one label
@@ -30,6 +32,9 @@ LINES = {
     "x_task.losses.reduction": Line("sum", {"supervised", *TERMS, "gradient"}),
     "jtr.losses.reduction": Line("sum", {"supervised", "gradient"}),
     "losses.task_weights": Line("{segmentation: 3.0}", {"supervised", "gradient"}),
+    "relations.weight": Line("3", {*TERMS, "gradient"}, default="0"),
+    "relations.ramp": Line("0.5", {*TERMS, "gradient"}, beside=RELATIONS),
+    "relations.tolerance": Line("0", {*TERMS, "gradient"}, beside=RELATIONS),
     "term.weight": Line("3", ALL),
     "semi_supervised.term.weight": Line("3", {*TERMS, "gradient"}),
     "perceptual_map.term.weight": Line("3", {*TERMS, "gradient"}),
@@ -103,14 +108,21 @@ def observe_objective(name: str, words: Sequence[str]) -> dict[str, Any]:
         if option in SMALL and f"--objective.{option}" not in words:
             words += [f"--objective.{option}", SMALL[option]]
     config = parse_config(words, {})
+    related = any("objective.relations" in word for word in words)
     some = tasks()[:1] if name == "stl" else tasks()
+    if related:  # three tasks of which one follows from another
+        some = [*some[:2], Edges()]
     torch.manual_seed(0)
     network = SegNet({task.name: task.out_channels for task in some}, width=0.01)
     objective = build_objective(config, some, network)
     if hasattr(objective, "relations"):
         objective.relations.mismatched += 1000
         objective.relations.matched += 1000 * (1 - GAINS)
-    data, seen = batch(LABELS, (32, 32)), []
+    labels = [[name.replace("normals", "edges") if related else name for name in names] for names in LABELS]
+    data, seen = batch(labels, (32, 32), edges=related), []
+    if related:
+        for part in (data.targets, data.valid):
+            del part["normals"]
     if name == "stl":
         data = batch([names[:1] for names in LABELS], (32, 32))
         for part in (data.targets, data.valid):

@@ -38,6 +38,9 @@ NONSENSE: dict[str, list[Any]] = {
     "encoder_lr_factor": POSITIVE,
     **dict.fromkeys(["temperature", "weight_lr", "lr", "clip", "cache_limit"], POSITIVE),
     **dict.fromkeys(["term.weight", "regularizer", "margin", "reconstruction", "encoder_distance"], NOT_NEGATIVE),
+    **dict.fromkeys(["relations.weight"], NOT_NEGATIVE),
+    "relations.tolerance": [-1],
+    "relations.ramp": SHARE,
     **dict.fromkeys(["alpha", "c", "max_norm", "weight_decay"], NOT_NEGATIVE),
     **dict.fromkeys(["term.ramp", "extensions.decide_at", "extensions.min_gain", "photometric"], SHARE),
     **dict.fromkeys(["confidence.probability", "confidence.class_share", "confidence.value_share"], SHARE),
@@ -87,7 +90,7 @@ def make(group: str, choice: str, **options: Any) -> Any:
         return NETWORKS[choice]({task.name: task.out_channels for task in some}, **options)
     if group == "objective":
         kind, some = OBJECTIVES[choice], some[1:2] if choice == "stl" else some
-        return make_objective(kind, some, Features(), **{name.rpartition(".")[2]: x for name, x in options.items()})
+        return make_objective(kind, some, Features(), **options)
     if group == "weighting":
         return WEIGHTINGS[choice]([task.name for task in some], **options)
     settings = SETTINGS[choice](**options)

@@ -8,6 +8,7 @@ from mtpsl.objectives.direct_map import DirectMap
 from mtpsl.objectives.discriminator import DiscriminatorLoss
 from mtpsl.objectives.extensions import Extensions
 from mtpsl.objectives.jtr import JointTaskRegularization
+from mtpsl.objectives.known_relations import RelationOptions
 from mtpsl.objectives.mapping import MappingNetwork, ResidualMapping
 from mtpsl.objectives.mapping.options import JointMappingOptions, MappingOptions
 from mtpsl.objectives.mean_teacher import MeanTeacher
@@ -45,6 +46,7 @@ __all__ = [
     "MeanTeacher",
     "Objective",
     "PerceptualMap",
+    "RelationOptions",
     "ResidualMapping",
     "SemiSupervised",
     "SingleTask",

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mtpsl.objectives.base import labelled_images
+from mtpsl.objectives.known_relations import RelationOptions
 from mtpsl.objectives.mapping.pairs import Pair, to_device
 from mtpsl.objectives.supervised import LossOptions, SupervisedObjective
 from mtpsl.options import check_not_negative, check_share
@@ -44,6 +45,7 @@ class AuxiliaryObjective(SupervisedObjective):
         network: the network to train.
         losses: how losses add up.
         term: the weight of the term.
+        relations: known relations between the predictions.
         own_lr: learning rate of the objective's own parameters, by default that of the network.
     """
 
@@ -56,10 +58,11 @@ class AuxiliaryObjective(SupervisedObjective):
         network: nn.Module,
         losses: LossOptions,
         term: TermOptions,
+        relations: RelationOptions = RelationOptions(),
         *,
         own_lr: float | None = None,
     ) -> None:
-        super().__init__(tasks, network, losses)
+        super().__init__(tasks, network, losses, relations)
         self.weight, self.ramp, self.own_lr = term.weight, term.ramp, own_lr
 
     def current_weight(self) -> float:

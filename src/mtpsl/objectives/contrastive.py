@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mtpsl.objectives.auxiliary import TermOptions
 from mtpsl.objectives.distance import cosine_distance
 from mtpsl.objectives.joint_space import JointSpace
+from mtpsl.objectives.known_relations import RelationOptions
 from mtpsl.objectives.mapping.options import JointMappingOptions
 from mtpsl.objectives.mapping.pairs import plan_pairs, to_device
 from mtpsl.objectives.supervised import LossOptions
@@ -40,18 +41,19 @@ class ContrastiveLoss(JointSpace):
         network: nn.Module,
         *,
         losses: LossOptions = LossOptions(),
+        relations: RelationOptions = RelationOptions(),
         term: TermOptions = TermOptions(),
         mapping: JointMappingOptions = JointMappingOptions(),
         margin: float = 0.5,
     ) -> None:
-        super().__init__(tasks, network, losses, term, mapping)
+        super().__init__(tasks, network, losses, term, mapping, relations)
         check_not_negative(margin=margin)
         self.margin = margin
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
         """Both terms on the batch; auxiliary losses are named source->target."""
         predictions = network(batch.images).predictions
-        return Losses(self.supervised(predictions, batch), self.contrasts(predictions, batch))
+        return self.add_up(predictions, batch, self.contrasts(predictions, batch))
 
     def contrasts(self, predictions: Mapping[str, Tensor], batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """The weighted terms of all ordered pairs, zero for a pair that no image of the batch has."""

@@ -16,6 +16,7 @@ from mtpsl.objectives.base import labelled_images
 from mtpsl.objectives.distance import centered, cosine_distance
 from mtpsl.objectives.extensions import Extensions
 from mtpsl.objectives.joint_space import JointSpace
+from mtpsl.objectives.known_relations import RelationOptions
 from mtpsl.objectives.mapping.options import JointMappingOptions
 from mtpsl.objectives.mapping.pairs import Pair, count_sources, draw_pairs, plan_pairs, to_device
 from mtpsl.objectives.relations import PairRelations
@@ -49,6 +50,7 @@ class CrossTaskConsistency(JointSpace):
         network: nn.Module,
         *,
         losses: LossOptions = LossOptions(),
+        relations: RelationOptions = RelationOptions(),
         term: TermOptions = TermOptions(),
         mapping: JointMappingOptions = JointMappingOptions(),
         regularizer: float = 0.5,
@@ -58,7 +60,7 @@ class CrossTaskConsistency(JointSpace):
         labelled_pairs: bool = False,
         extensions: Extensions = Extensions(),
     ) -> None:
-        super().__init__(tasks, network, losses, term, mapping)
+        super().__init__(tasks, network, losses, term, mapping, relations)
         check_not_negative(regularizer=regularizer)
         check_choice((1, 2), views=views)
         check_choice(("image", "pair"), sample=sample)
@@ -86,7 +88,7 @@ class CrossTaskConsistency(JointSpace):
         if self.balance is not None and self.training:
             predictions = self.balance.watch(predictions)
             compared = self.balance.scale(compared, self.current_weight())
-        return Losses(self.supervised(predictions, batch), self.consistency(compared, features, compared_batch))
+        return self.add_up(predictions, batch, self.consistency(compared, features, compared_batch))
 
     def consistency(
         self, predictions: Mapping[str, Tensor], features: Float[Tensor, "b d h2 w2"], batch: Batch

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtpsl.objectives.auxiliary import AuxiliaryObjective, TermOptions
+from mtpsl.objectives.known_relations import RelationOptions
 from mtpsl.objectives.mapping.options import MappingOptions
 from mtpsl.objectives.mapping.pair_maps import PairMaps, group_by_tasks
 from mtpsl.objectives.mapping.pairs import plan_pairs
@@ -32,16 +33,17 @@ class DirectMap(AuxiliaryObjective):
         network: nn.Module,
         *,
         losses: LossOptions = LossOptions(),
+        relations: RelationOptions = RelationOptions(),
         term: TermOptions = TermOptions(),
         mapping: MappingOptions = MappingOptions(),
     ) -> None:
-        super().__init__(tasks, network, losses, term, own_lr=mapping.lr)
+        super().__init__(tasks, network, losses, term, relations, own_lr=mapping.lr)
         self.mapping = PairMaps(tasks, width=mapping.width)
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
         """Both terms on the batch; auxiliary losses are named source->target."""
         predictions = network(batch.images).predictions
-        return Losses(self.supervised(predictions, batch), self.mapped_losses(predictions, batch))
+        return self.add_up(predictions, batch, self.mapped_losses(predictions, batch))
 
     def mapped_losses(self, predictions: Mapping[str, Tensor], batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """The weighted terms of all ordered pairs, zero for a pair that no image of the batch has."""

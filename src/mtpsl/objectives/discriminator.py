@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mtpsl.networks.segnet import initialize
 from mtpsl.objectives.auxiliary import TermOptions, parameter_group
 from mtpsl.objectives.joint_space import JointSpace
+from mtpsl.objectives.known_relations import RelationOptions
 from mtpsl.objectives.mapping.options import JointMappingOptions
 from mtpsl.objectives.mapping.pairs import plan_pairs, to_device
 from mtpsl.objectives.supervised import LossOptions
@@ -49,13 +50,14 @@ class DiscriminatorLoss(JointSpace):
         network: nn.Module,
         *,
         losses: LossOptions = LossOptions(),
+        relations: RelationOptions = RelationOptions(),
         term: TermOptions = TermOptions(),
         mapping: JointMappingOptions = JointMappingOptions(),
         adversarial: bool = True,
         discriminator_lr: float | None = None,
         discriminator_channels: int = 128,
     ) -> None:
-        super().__init__(tasks, network, losses, term, mapping)
+        super().__init__(tasks, network, losses, term, mapping, relations)
         check_at_least_one(discriminator_channels=discriminator_channels)
         check_positive(discriminator_lr=discriminator_lr)
         self.adversarial, self.discriminator_lr = adversarial, discriminator_lr
@@ -64,7 +66,7 @@ class DiscriminatorLoss(JointSpace):
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
         """Both terms on the batch; auxiliary losses are named source->target."""
         predictions = network(batch.images).predictions
-        return Losses(self.supervised(predictions, batch), self.discrimination(predictions, batch))
+        return self.add_up(predictions, batch, self.discrimination(predictions, batch))
 
     def discrimination(self, predictions: Mapping[str, Tensor], batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """The discriminator's losses of all ordered pairs, zero for a pair that no image of the batch has."""

@@ -13,6 +13,7 @@ from mtpsl.networks.network import padded
 from mtpsl.objectives.auxiliary import AuxiliaryObjective, TermOptions, parameter_group
 from mtpsl.objectives.base import feature_level, feature_shape
 from mtpsl.objectives.distance import centered
+from mtpsl.objectives.known_relations import RelationOptions
 from mtpsl.objectives.mapping import MAPPINGS, PairMapping
 from mtpsl.objectives.mapping.options import JointMappingOptions
 from mtpsl.objectives.mapping.pairs import Pair, Side, to_device
@@ -38,6 +39,7 @@ class JointSpace(AuxiliaryObjective):
         losses: how losses add up.
         term: the weight of the term.
         mapping: the mapping network.
+        relations: known relations between the predictions.
     """
 
     task_range = (2, None)
@@ -51,8 +53,9 @@ class JointSpace(AuxiliaryObjective):
         losses: LossOptions,
         term: TermOptions,
         mapping: JointMappingOptions,
+        relations: RelationOptions = RelationOptions(),
     ) -> None:
-        super().__init__(tasks, network, losses, term, own_lr=mapping.lr)
+        super().__init__(tasks, network, losses, term, relations, own_lr=mapping.lr)
         self.film_lr, self.film_halving = mapping.film_lr, mapping.film_halving
         _, self.stride = feature_shape(network)
         level = mapping.level or self.stride

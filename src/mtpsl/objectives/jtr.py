@@ -16,6 +16,7 @@ from mtpsl.objectives.auxiliary import AuxiliaryObjective, TermOptions
 from mtpsl.objectives.base import labelled_images
 from mtpsl.objectives.distance import cosine_distance
 from mtpsl.objectives.joint_encodings import joint_encoding
+from mtpsl.objectives.known_relations import RelationOptions
 from mtpsl.objectives.mapping.layers import RowNorm
 from mtpsl.objectives.mapping.options import MappingOptions
 from mtpsl.objectives.supervised import LossOptions
@@ -66,6 +67,7 @@ class JointTaskRegularization(AuxiliaryObjective):
         network: nn.Module,
         *,
         losses: LossOptions = LossOptions(),
+        relations: RelationOptions = RelationOptions(),
         term: TermOptions = TermOptions(weight=4.0),
         mapping: MappingOptions = MappingOptions(),
         encoder_distance: float = 2.0,
@@ -75,7 +77,7 @@ class JointTaskRegularization(AuxiliaryObjective):
         depth_mean: float = 2.3618,
         depth_std: float = 1.5876,
     ) -> None:
-        super().__init__(tasks, network, losses, term, own_lr=mapping.lr)
+        super().__init__(tasks, network, losses, term, relations, own_lr=mapping.lr)
         check_not_negative(reconstruction=reconstruction, encoder_distance=encoder_distance)
         check_positive(depth_std=depth_std)
         check_finite(depth_mean=depth_mean)
@@ -93,7 +95,7 @@ class JointTaskRegularization(AuxiliaryObjective):
         parts = [{name: x.chunk(len(views))[number] for name, x in every.items()} for number in range(len(views))]
         first, second = (1, 2) if self.crops else (0, 0)
         terms = self.regularization((parts[first], views[first]), (parts[second], views[second]))
-        return Losses(self.supervised(parts[0], batch), terms)
+        return self.add_up(parts[0], batch, terms)
 
     def regularization(
         self, first: tuple[Mapping[str, Tensor], Batch], second: tuple[Mapping[str, Tensor], Batch]

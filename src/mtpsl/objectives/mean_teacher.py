@@ -12,6 +12,7 @@ from mtpsl.augmentation.photometric import PhotometricAugmentation
 from mtpsl.augmentation.zoom_crop import Augmentation
 from mtpsl.objectives.auxiliary import AuxiliaryObjective, TermOptions
 from mtpsl.objectives.average import AverageNetwork
+from mtpsl.objectives.known_relations import RelationOptions
 from mtpsl.objectives.supervised import LossOptions
 from mtpsl.options import check_choice, check_share
 from mtpsl.structures import Batch, Losses
@@ -56,6 +57,7 @@ class MeanTeacher(AuxiliaryObjective):
         network: nn.Module,
         *,
         losses: LossOptions = LossOptions(),
+        relations: RelationOptions = RelationOptions(),
         term: TermOptions = TermOptions(),
         decay: float = 0.996,
         start: float = 0.3,
@@ -65,7 +67,7 @@ class MeanTeacher(AuxiliaryObjective):
         flip: bool = True,
         confidence: Confidence = Confidence(),
     ) -> None:
-        super().__init__(tasks, network, losses, term)
+        super().__init__(tasks, network, losses, term, relations)
         check_share("the average", decay=decay)
         check_share("the training", start=start)
         check_choice((1, 2), views=views)
@@ -86,7 +88,7 @@ class MeanTeacher(AuxiliaryObjective):
         if self.progress < self.start:
             zero = batch.images.new_zeros((), dtype=torch.float32)
             terms = {f"teacher/{task.name}": zero for task in self.tasks}
-            return Losses(self.supervised(network(batch.images).predictions, batch), terms)
+            return self.add_up(network(batch.images).predictions, batch, terms)
         weight = self.current_weight()
         taught = self.pseudo_labels(batch) if weight else Batch(batch.keys, batch.images, {}, {})
         if self.views == 2:
@@ -96,7 +98,7 @@ class MeanTeacher(AuxiliaryObjective):
         every = network(view if self.views == 1 else torch.cat([batch.images, view])).predictions
         seen = {name: x[:count] for name, x in every.items()}
         compared = {name: x[-count:] for name, x in every.items()}
-        return Losses(self.supervised(seen, batch), self.consistency(compared, taught, batch, weight))
+        return self.add_up(seen, batch, self.consistency(compared, taught, batch, weight))
 
     def pseudo_labels(self, batch: Batch) -> Batch:
         """The images with the teacher's labels of what they lack, valid where these are sure."""

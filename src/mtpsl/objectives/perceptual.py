@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mtpsl.objectives.auxiliary import AuxiliaryObjective, TermOptions
+from mtpsl.objectives.known_relations import RelationOptions
 from mtpsl.objectives.mapping.options import MappingOptions
 from mtpsl.objectives.mapping.pair_maps import PairMaps, group_by_tasks, known_encoding
 from mtpsl.objectives.mapping.pairs import Pair, plan_pairs
@@ -26,14 +27,21 @@ class PerceptualObjective(AuxiliaryObjective):
         losses: how losses add up.
         term: the weight of the distances; the mappings always learn with weight 1.
         mapping: the mappings.
+        relations: known relations between the predictions.
     """
 
     task_range = (2, None)
 
     def __init__(
-        self, tasks: Sequence[Task], network: nn.Module, losses: LossOptions, term: TermOptions, mapping: MappingOptions
+        self,
+        tasks: Sequence[Task],
+        network: nn.Module,
+        losses: LossOptions,
+        term: TermOptions,
+        mapping: MappingOptions,
+        relations: RelationOptions = RelationOptions(),
     ) -> None:
-        super().__init__(tasks, network, losses, term, own_lr=mapping.lr)
+        super().__init__(tasks, network, losses, term, relations, own_lr=mapping.lr)
         self.mapping = PairMaps(tasks, width=mapping.width)
 
     def perceptual(

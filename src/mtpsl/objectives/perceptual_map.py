@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from mtpsl.objectives.auxiliary import TermOptions
+from mtpsl.objectives.known_relations import RelationOptions
 from mtpsl.objectives.mapping.options import MappingOptions
 from mtpsl.objectives.perceptual import PerceptualObjective
 from mtpsl.objectives.supervised import LossOptions
@@ -37,13 +38,14 @@ class PerceptualMap(PerceptualObjective):
         network: nn.Module,
         *,
         losses: LossOptions = LossOptions(),
+        relations: RelationOptions = RelationOptions(),
         term: TermOptions = TermOptions(),
         mapping: MappingOptions = MappingOptions(),
     ) -> None:
-        super().__init__(tasks, network, losses, term, mapping)
+        super().__init__(tasks, network, losses, term, mapping, relations)
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
         """All terms on the batch; distances are named source->target, the mappings' losses mapping/source->target."""
         predictions = network(batch.images).predictions
         distances, fits = self.perceptual(predictions, batch)
-        return Losses(self.supervised(predictions, batch), {**distances, **fits})
+        return self.add_up(predictions, batch, {**distances, **fits})

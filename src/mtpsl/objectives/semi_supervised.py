@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mtpsl.augmentation.zoom_crop import Augmentation
 from mtpsl.objectives.auxiliary import AuxiliaryObjective, TermOptions
+from mtpsl.objectives.known_relations import RelationOptions
 from mtpsl.objectives.supervised import LossOptions
 from mtpsl.structures import Batch, Losses, masked_mean
 from mtpsl.tasks import Task
@@ -39,11 +40,12 @@ class SemiSupervised(AuxiliaryObjective):
         network: nn.Module,
         *,
         losses: LossOptions = LossOptions(),
+        relations: RelationOptions = RelationOptions(),
         term: TermOptions = TermOptions(),
         scales: Sequence[float] = (1.2, 1.5),
         detach: bool = False,
     ) -> None:
-        super().__init__(tasks, network, losses, term)
+        super().__init__(tasks, network, losses, term, relations)
         if all(scale == 1 for scale in scales):
             raise ValueError(
                 f"scales should hold a magnification above 1, else there is nothing to compare, not {tuple(scales)}"
@@ -59,7 +61,7 @@ class SemiSupervised(AuxiliaryObjective):
         both, count = network(torch.cat([batch.images, view.images])).predictions, len(batch)
         predictions = {name: x[:count] for name, x in both.items()}
         of_crops = {name: x[count:] for name, x in both.items()}
-        return Losses(self.supervised(predictions, batch), self.consistency(predictions, of_crops, batch, seed))
+        return self.add_up(predictions, batch, self.consistency(predictions, of_crops, batch, seed))
 
     def consistency(
         self, predictions: Mapping[str, Tensor], of_crops: Mapping[str, Tensor], batch: Batch, seed: int

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtpsl.objectives.base import Objective, labelled_images
+from mtpsl.objectives.known_relations import RelationOptions, RelationTerms
 from mtpsl.options import check_choice, check_not_negative
 from mtpsl.structures import Batch, Losses
 from mtpsl.tasks import Task
@@ -55,11 +56,29 @@ class SupervisedObjective(Objective):
         tasks: the tasks that the network predicts.
         network: the network to train.
         losses: how their losses add up.
+        relations: known relations between their predictions.
     """
 
-    def __init__(self, tasks: Sequence[Task], network: nn.Module, losses: LossOptions) -> None:
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        network: nn.Module,
+        losses: LossOptions,
+        relations: RelationOptions = RelationOptions(),
+    ) -> None:
         super().__init__(tasks, network)
         self.reduction, self.task_weights = losses.reduction, losses.weights_of(tasks)
+        self.related = RelationTerms(tasks, relations)
+
+    def add_up(
+        self, predictions: Mapping[str, Tensor], batch: Batch, terms: Mapping[str, Float[Tensor, ""]] | None = None
+    ) -> Losses:
+        """Eq. 1, an objective's own terms, and those of known relations, from predictions for the batch itself."""
+        losses = Losses(self.supervised(predictions, batch), {**(terms or {})})
+        if self.related.relations:
+            progress = self.progress if self.related.options.ramp else 1.0
+            losses.auxiliary.update(self.related.terms(predictions, batch, progress))
+        return losses
 
     def supervised(self, predictions: Mapping[str, Tensor], batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """Eq. 1, by task."""
@@ -69,12 +88,19 @@ class SupervisedObjective(Objective):
 class Supervised(SupervisedObjective):
     """The mean loss of each image's labelled tasks (Li, Liu, Bilen, CVPR 2022, Eq. 1)."""
 
-    def __init__(self, tasks: Sequence[Task], network: nn.Module, *, losses: LossOptions = LossOptions()) -> None:
-        super().__init__(tasks, network, losses)
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        network: nn.Module,
+        *,
+        losses: LossOptions = LossOptions(),
+        relations: RelationOptions = RelationOptions(),
+    ) -> None:
+        super().__init__(tasks, network, losses, relations)
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
         """Eq. 1 on the batch."""
-        return Losses(self.supervised(network(batch.images).predictions, batch))
+        return self.add_up(network(batch.images).predictions, batch)
 
 
 class SingleTask(SupervisedObjective):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from mtpsl.objectives.auxiliary import TermOptions
+from mtpsl.objectives.known_relations import RelationOptions
 from mtpsl.objectives.mapping.options import MappingOptions
 from mtpsl.objectives.perceptual import PerceptualObjective
 from mtpsl.objectives.supervised import LossOptions
@@ -35,13 +36,14 @@ class XTask(PerceptualObjective):
         network: nn.Module,
         *,
         losses: LossOptions = LossOptions(),
+        relations: RelationOptions = RelationOptions(),
         term: TermOptions = TermOptions(),
         mapping: MappingOptions = MappingOptions(),
         first_phase: float = 0.3,
     ) -> None:
         if not 0 < first_phase < 1:
             raise ValueError(f"first_phase is a share of the training, between 0 and 1, not {first_phase}")
-        super().__init__(tasks, network, losses, term, mapping)
+        super().__init__(tasks, network, losses, term, mapping, relations)
         self.start = first_phase
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
@@ -50,4 +52,4 @@ class XTask(PerceptualObjective):
         self.mapping.train(self.training and not frozen)  # at every step, since trainers set the whole module's mode
         predictions = network(batch.images).predictions
         distances, fits = self.perceptual(predictions, batch, measure=frozen, fit=not frozen)
-        return Losses(self.supervised(predictions, batch), {**distances, **fits})
+        return self.add_up(predictions, batch, {**distances, **fits})

@@ -1,0 +1,11 @@
+"""Predictions of two tasks that have to agree because one follows from the other: what every objective can add.
+
+Open `terms.py` first; `base.py` says what a relation is, `class_edges.py` has edges from segmentation.
+"""
+
+from mtpsl.objectives.known_relations.base import KnownRelation
+from mtpsl.objectives.known_relations.class_edges import EdgesOfClasses
+from mtpsl.objectives.known_relations.options import RelationOptions
+from mtpsl.objectives.known_relations.terms import RelationTerms
+
+__all__ = ["EdgesOfClasses", "KnownRelation", "RelationOptions", "RelationTerms"]
