@@ -1,0 +1,69 @@
+"""Runs whose predictions are held to what is known of two tasks."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from command import PLAIN, write_dataset
+from test_teacher_run import StoppedError, stopping_after_first
+
+from mtpsl.cli import main
+
+OPTIONS = [
+    *PLAIN,
+    "--network.width", "0.0625",
+    "--objective.name", "supervised",
+    "--objective.relations.weight", "0.5",
+    "--training.batch_size", "2",
+    "--training.accelerator", "cpu",
+    "--training.sheets", "0",
+    "--training.report", "false",
+    "--training.epochs", "2",
+    "--quiet",
+]  # fmt: skip
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Images with segmentation, depth, normals, and edges that follow from segmentation."""
+    root = write_dataset(tmp_path / "data", train=4, val=2, size=(32, 32))
+    described = yaml.safe_load((root / "dataset.yaml").read_text())
+    described["tasks"]["edges"] = {"from": "segmentation"}
+    (root / "dataset.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
+    return root
+
+
+def test_a_run_reports_them_and_goes_on_bit_for_bit(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed = ["train", "--data.root", str(data), "--tasks", "segmentation,edges", *OPTIONS]
+    assert main([*fixed, "--out", str(tmp_path / "whole")]) == 0
+    with (tmp_path / "whole" / "metrics.csv").open(encoding="utf-8") as file:
+        values = [float(row["loss/segmentation=>edges"]) for row in csv.DictReader(file)]
+    assert 0 < values[0] < values[1]  # the weight rises over the whole training
+    part = tmp_path / "part"
+    with monkeypatch.context() as patch:
+        patch.setattr("mtpsl.training.callbacks.LastCheckpoint.on_train_epoch_end", stopping_after_first())
+        with pytest.raises(StoppedError):
+            main([*fixed, "--out", str(part)])
+    assert main(["train", "--resume", str(part), "--quiet"]) == 0
+    one, two = (
+        torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for run in (tmp_path / "whole", part)
+    )
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+def test_a_run_that_has_no_such_tasks_does_not_begin(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "--data.root", str(data), "--tasks", "segmentation,depth", *OPTIONS]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "relations.weight is 0.5, but of the tasks depth, segmentation no two have a known relation" in line
+    assert "leave relations.weight out" in line
+    assert not (tmp_path / "run").exists()
