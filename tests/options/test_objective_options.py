@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from builders import batch, tasks
 from mtpsl.networks import SegNet
 from mtpsl.objectives import OBJECTIVES
+from mtpsl.tasks import Edges
 from mtpsl.training.build import build_objective
 from mtpsl.training.config import option_names, parse_config
 from mtpsl.training.module import TrainingModule
-from mtpsl.tasks import Edges
 from mtpsl.training.settings import TrainingSettings
 
 TERMS, ALL = {"early terms", "late terms"}, {"early terms", "late terms", "gradient", "own gradient"}
