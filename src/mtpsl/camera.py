@@ -23,6 +23,14 @@ class Intrinsics:
         y, x = new[0] / old[0], new[1] / old[1]
         return Intrinsics(self.fx * x, self.fy * y, (self.cx + 0.5) * x - 0.5, (self.cy + 0.5) * y - 0.5)
 
+    def matrix(self) -> list[list[float]]:
+        """What takes points (x right, y down, z forward) to pixels.
+
+        >>> Intrinsics(50, 60, 31.5, 23.5).matrix()
+        [[50, 0.0, 31.5], [0.0, 60, 23.5], [0.0, 0.0, 1.0]]
+        """
+        return [[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]]
+
 
 @dataclass(frozen=True)
 class Camera:

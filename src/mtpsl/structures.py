@@ -27,13 +27,15 @@ class Sample:
     """One image with the labels that it may show; a task without a label has no entry.
 
     `image` holds values from 0 to 1; `valid` marks the pixels whose label counts. Labels have the image's size, or one
-    of their own where they are only scored (`ScoredBatch`).
+    of their own where they are only scored (`ScoredBatch`). `camera` takes points (x right, y down, z forward) to
+    pixels of the image, counted from the center of the first one, where that is known.
     """
 
     key: str
     image: Float[Tensor, "3 h w"]
     targets: dict[str, Tensor] = field(default_factory=dict)
     valid: dict[str, Bool[Tensor, "label_h label_w"]] = field(default_factory=dict)
+    camera: Float[Tensor, "3 3"] | None = None
 
     def with_labels_of(self, tasks: Sequence[str]) -> Sample:
         """The same image with only the labels of `tasks`."""
@@ -42,6 +44,7 @@ class Sample:
             self.image,
             {name: target for name, target in self.targets.items() if name in tasks},
             {name: valid for name, valid in self.valid.items() if name in tasks},
+            self.camera,
         )
 
 
@@ -50,7 +53,8 @@ class Batch:
     """Images with one entry per task of the run, valid nowhere where an image has no label.
 
     `targets[task]` has shape (b, h, w) for an index map and (b, c, h, w) otherwise. `annotated` says which images had a
-    label of a task before they were cropped; without it, those that have one.
+    label of a task before they were cropped; without it, those that have one. `cameras` are those of the images, zero
+    for one without; None if no image has one.
 
     Raises:
         ValueError: an entry has another size, type or set of tasks than the rest.
@@ -61,6 +65,7 @@ class Batch:
     targets: dict[str, Tensor]
     valid: dict[str, Bool[Tensor, "b h w"]]
     annotated: dict[str, Bool[Tensor, " b"]] | None = None
+    cameras: Float[Tensor, "b 3 3"] | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.shape[1] != 3:
@@ -68,6 +73,8 @@ class Batch:
         count, _, height, width = self.images.shape
         if len(self.keys) != count:
             raise ValueError(f"keys should name {count} images, not {len(self.keys)}")
+        if self.cameras is not None and self.cameras.shape != (count, 3, 3):
+            raise ValueError(f"cameras should have shape ({count}, 3, 3), not {tuple(self.cameras.shape)}")
         if self.targets.keys() != self.valid.keys():
             raise ValueError(f"targets and valid should name the same tasks, not {[*self.targets]} and {[*self.valid]}")
         for name, target in self.targets.items():
@@ -105,6 +112,7 @@ class Batch:
             {name: x.to(device, non_blocking=non_blocking) for name, x in self.targets.items()},
             {name: x.to(device, non_blocking=non_blocking) for name, x in self.valid.items()},
             moved(self.annotated, lambda x: x.to(device, non_blocking=non_blocking)),
+            None if self.cameras is None else self.cameras.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> Batch:
@@ -115,6 +123,7 @@ class Batch:
             {name: x.pin_memory() for name, x in self.targets.items()},
             {name: x.pin_memory() for name, x in self.valid.items()},
             moved(self.annotated, lambda x: x.pin_memory()),
+            None if self.cameras is None else self.cameras.pin_memory(),
         )
 
     @classmethod
@@ -151,7 +160,10 @@ class Batch:
                     )
                 targets[name][row], valid[name][row] = target, mask
         images = torch.stack([sample.image for sample in samples])
-        return cls(tuple(sample.key for sample in samples), images, targets, valid)
+        cameras = None
+        if any(sample.camera is not None for sample in samples):
+            cameras = torch.stack([torch.zeros(3, 3) if one.camera is None else one.camera for one in samples])
+        return cls(tuple(sample.key for sample in samples), images, targets, valid, cameras=cameras)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from command import PLAIN, write_dataset
 from test_teacher_run import StoppedError, stopping_after_first
 
 from mtpsl.cli import main
+from mtpsl.data.layouts.folder import FolderDataset
+from mtpsl.data.partial import PartialDataset
 
 OPTIONS = [
     *PLAIN,
@@ -67,3 +69,34 @@ def test_a_run_that_has_no_such_tasks_does_not_begin(
     assert "relations.weight is 0.5, but of the tasks depth, segmentation no two have a known relation" in line
     assert "leave relations.weight out" in line
     assert not (tmp_path / "run").exists()
+
+
+def test_depth_and_normals_need_a_camera(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "--data.root", str(data), *OPTIONS]
+    assert main([*words, "--tasks", "depth,normals", "--out", str(tmp_path / "run")]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "objective.relations.weight: depth=>normals needs the camera of the images" in line
+    assert "normals: {from: depth, camera: {focal: 500, size: [480, 640]}}, or leave objective.relations.weight" in line
+    assert not (tmp_path / "run").exists()
+    assert main([*words, "--out", str(tmp_path / "run"), "--training.epochs", "1"]) == 0
+    assert "; only segmentation=>edges counts" in capsys.readouterr().err
+
+
+def test_cameras_come_from_the_data_set_for_images_without_depth_too(data: Path, tmp_path: Path) -> None:
+    described = yaml.safe_load((data / "dataset.yaml").read_text())
+    rows = ["id,split,f", *(f"{i:03},{split},{40 + i}" for split in ("train", "val") for i in range(4))]
+    (data / "views.csv").write_text("\n".join(rows))
+    camera = {"file": "views.csv", "name": "id", "split": "split", "focal": "f", "size": [32, 32]}
+    described["tasks"]["normals"] |= {"from": "depth", "camera": camera}
+    (data / "dataset.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
+    (data / "train" / "depth" / "002.png").unlink()
+    dataset = FolderDataset(data, "train", size=(16, 32))
+    shown = PartialDataset(dataset, dataset.available)
+    for _ in range(2):  # read, then kept
+        found = shown[2].camera
+        assert found is not None
+        assert found.tolist() == [[42.0, 0.0, 15.5], [0.0, 21.0, 7.5], [0.0, 0.0, 1.0]]
+    words = ["train", "--data.root", str(data), *OPTIONS, "--tasks", "depth,normals", "--training.epochs", "1"]
+    assert main([*words, "--data.workers", "1", "--out", str(tmp_path / "run")]) == 0
+    with (tmp_path / "run" / "metrics.csv").open(encoding="utf-8") as file:
+        assert [row["loss/depth=>normals"] for row in csv.DictReader(file)]

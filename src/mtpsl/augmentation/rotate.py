@@ -100,7 +100,10 @@ class Rotation:
                 moved = moved.masked_fill(outside if moved.ndim == 3 else outside[:, None], 0)
                 valid[name] |= outside
             targets[name] = task.rotate(task.zoom(moved, scale), angle)
-        return Batch(batch.keys, bilinear(batch.images, grid), targets, valid, batch.labels())
+        cameras = batch.cameras
+        if cameras is not None:
+            cameras = turned_cameras(cameras, (height, width), angle, scale)
+        return Batch(batch.keys, bilinear(batch.images, grid), targets, valid, batch.labels(), cameras)
 
 
 def origin(
@@ -112,6 +115,19 @@ def origin(
     right = torch.arange(width, device=angle.device)[None, :] - middle[1]
     cos, sin = ((f(angle) / scale)[:, None, None] for f in (torch.cos, torch.sin))
     return cos * right - sin * down + middle[1], sin * right + cos * down + middle[0]
+
+
+def turned_cameras(
+    cameras: Float[Tensor, "b 3 3"], size: tuple[int, int], angle: Float[Tensor, " b"], scale: Float[Tensor, " b"]
+) -> Float[Tensor, "b 3 3"]:
+    """The cameras of images that are turned counterclockwise and magnified about their center, world and all."""
+    cos, sin, zero, one = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle), torch.ones_like(angle)
+    turn = torch.stack((cos, sin, zero, -sin, cos, zero, zero, zero, one), 1).view(-1, 3, 3)  # y points down
+    magnify = torch.diag_embed(torch.stack((scale, scale, one), 1))
+    middle = torch.eye(3, device=cameras.device).repeat(2, 1, 1)
+    middle[0, :2, 2] = torch.tensor([(size[1] - 1) / 2, (size[0] - 1) / 2], device=cameras.device)
+    middle[1, :2, 2] = -middle[0, :2, 2]
+    return middle[0] @ magnify @ turn @ middle[1] @ cameras @ turn.mT
 
 
 def bilinear(x: Float[Tensor, "b c h w"], grid: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b c h w"]:

@@ -93,7 +93,10 @@ class Augmentation:
             reflected = task.mirror(zoomed)
             unchanged = reflected is zoomed
             targets[name] = zoomed if unchanged else torch.where(along(mirrored.bool(), zoomed), reflected, zoomed)
-        return Batch(batch.keys, bilinear(batch.images, rows, columns), targets, valid, batch.labels())
+        cameras = batch.cameras
+        if cameras is not None:
+            cameras = cropped_cameras(cameras, (height, width), torch.stack((tall, wide, top, left)), mirrored.bool())
+        return Batch(batch.keys, bilinear(batch.images, rows, columns), targets, valid, batch.labels(), cameras)
 
     def _draw(
         self, count: int, height: int, width: int, generator: torch.Generator | None
@@ -108,6 +111,26 @@ class Augmentation:
         corner = (random[:, 1:3] * (torch.tensor([height, width], device="cpu") - crop + 1)).floor()
         scale = torch.tensor(self.scales, dtype=torch.float64, device="cpu")[choice]
         return scale, crop, corner, random[:, 3] < 0.5
+
+
+def cropped_cameras(
+    cameras: Float[Tensor, "b 3 3"], size: tuple[int, int], crop: Float[Tensor, "4 b"], mirrored: Bool[Tensor, " b"]
+) -> Float[Tensor, "b 3 3"]:
+    """The cameras of crops (height, width, top, left) that are magnified to `size` with aligned corners.
+
+    A mirrored image is one of a mirrored world: its camera looks the same way, and what is seen is mirrored.
+    """
+    (height, width), (tall, wide, top, left) = size, crop
+    down, right = (max(height - 1, 1)) / (tall - 1).clamp(min=1), max(width - 1, 1) / (wide - 1).clamp(min=1)
+    fx, skew, fy = right * cameras[:, 0, 0], right * cameras[:, 0, 1], down * cameras[:, 1, 1]
+    cx, cy = right * (cameras[:, 0, 2] - left), down * (cameras[:, 1, 2] - top)
+    tilt = down * cameras[:, 1, 0]
+    there = cameras[:, 2, 2]
+    cx = torch.where(mirrored, width - 1 - cx, cx)
+    skew, tilt = torch.where(mirrored, -skew, skew), torch.where(mirrored, -tilt, tilt)
+    zero = torch.zeros_like(there)
+    found = torch.stack((fx, skew, cx, tilt, fy, cy, zero, zero, there), 1).view(-1, 3, 3)
+    return found * there[:, None, None]
 
 
 class Axis(NamedTuple):

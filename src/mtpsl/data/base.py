@@ -70,6 +70,15 @@ class LabelledDataset(Dataset[Sample], ABC):
         """
         raise ValueError(f"{self.name} does not say how labels of {task} follow from others")
 
+    @property
+    def has_cameras(self) -> bool:
+        """Whether any image's camera is known."""
+        return False
+
+    def camera(self, index: int) -> Float[Tensor, "3 3"] | None:
+        """What takes points to pixels of an image as it is read; None where it is unknown, or of another shape."""
+        return None
+
     def image_size(self, index: int) -> tuple[int, int]:
         """Height and width with which an image is read; cheap where the file or the data set says it."""
         return stored_size(self.read(index, []).image)
@@ -175,6 +184,22 @@ class StoredDataset(LabelledDataset):
                     _ = camera and camera.at(self.original_size(index))
                 except ValueError as error:
                     raise UserError(f"{self.root}: {name} of image {self.keys[index]!r}: {error}") from error
+
+    @property
+    def has_cameras(self) -> bool:
+        """Whether any image's camera is known, from the relations that need one."""
+        return any(bool(relation.cameras) for relation in self.relations.values())
+
+    def camera(self, index: int) -> Float[Tensor, "3 3"] | None:
+        """That of a relation that needs one; the head of the image's file is read."""
+        for relation in self.relations.values():
+            if camera := relation.camera(self.keys[index]):
+                original = self.original_size(index)
+                try:
+                    return torch.tensor(camera.at(original).resized(original, self.size or original).matrix())
+                except ValueError:
+                    return None
+        return None
 
     def derive(self, index: int, task: str) -> Label:
         """A label from another one as that is stored, then resized as the task's own labels are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool
@@ -58,6 +59,7 @@ class PartialDataset(Dataset[Sample]):
         self.mask, self.derived = mask & wanted, derivable(dataset, mask) & ~mask & wanted & derived
         self.keys, self.shares = list(dataset.keys), dataset.shares
         self._rows = torch.arange(len(dataset))
+        self._cameras: dict[int, Tensor | None] = {}
         self._cache = SampleCache(len(dataset), [*self.tasks]) if cache else None
         self.broken: BrokenImages | None = None
 
@@ -84,6 +86,14 @@ class PartialDataset(Dataset[Sample]):
 
     def _sample(self, index: int) -> Sample:
         row = int(self._rows[index])
+        sample = self._with_labels(index, row)
+        if not self.dataset.has_cameras:
+            return sample
+        if row not in self._cameras:
+            self._cameras[row] = self.dataset.camera(row)
+        return replace(sample, camera=self._cameras[row])
+
+    def _with_labels(self, index: int, row: int) -> Sample:
         names = [name for name, allowed in zip(self.tasks, self.mask[index].tolist(), strict=True) if allowed]
         derived = [name for name, wanted in zip(self.tasks, self.derived[index].tolist(), strict=True) if wanted]
         if self._cache is not None and (kept := self._cache.get(row, self.keys[index], [*names, *derived], derived)):
@@ -127,6 +137,7 @@ class PartialDataset(Dataset[Sample]):
         """
         part = PartialDataset.__new__(PartialDataset)
         part.dataset, part.name, part.tasks = self.dataset, self.name, self.tasks
+        part._cameras = self._cameras
         part._cache, part.broken = self._cache, self.broken
         part.mask, part.derived = self.mask[list(indices)], self.derived[list(indices)]
         part.keys = [self.keys[index] for index in indices]

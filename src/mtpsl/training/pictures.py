@@ -96,6 +96,7 @@ def one_image(batch: Batch, index: int) -> Batch:
         batch.images[one],
         {name: x[one] for name, x in batch.targets.items()},
         {name: x[one] for name, x in batch.valid.items()},
+        cameras=None if batch.cameras is None else batch.cameras[one],
     )
 
 

@@ -22,6 +22,7 @@ from mtpsl.training.beginning import Beginning
 from mtpsl.training.best import BestEpoch, stopped_early
 from mtpsl.training.build import build_augmentation, build_network, build_objective, build_weighting
 from mtpsl.training.callbacks import History, LastCheckpoint
+from mtpsl.training.cameras import require_cameras
 from mtpsl.training.class_balance import with_class_weights
 from mtpsl.training.config import RunConfig
 from mtpsl.training.continued import changed_options, check_same_code, check_same_data, record, written
@@ -90,6 +91,7 @@ def train(
     known = folder.read_tasks() if begin.checkpoint else ()
     data = replace(data, tasks=with_class_weights(data.tasks, data.train, known))
     objective = build_objective(config, data.tasks, network, objects.objective)
+    require_cameras(objective, data.train, config.data.root, say=main)
     weighting = build_weighting(config, data.tasks, network, objects.weighting)
     augmentation = build_augmentation(config, data.tasks)
     begin.load(config, data.tasks, network, objective, weighting)

@@ -103,6 +103,16 @@ class MergedDataset(StoredDataset):
         source, row = self._place(index)
         return source.label(row, task, image_size)
 
+    @property
+    def has_cameras(self) -> bool:
+        """Whether any source has cameras."""
+        return any(source.has_cameras for source in self.sources)
+
+    def camera(self, index: int) -> Float[Tensor, "3 3"] | None:
+        """The camera that its source has."""
+        source, row = self._place(index)
+        return source.camera(row)
+
     def derive(self, index: int, task: str) -> tuple[Tensor, Bool[Tensor, "h w"]]:
         """A label as it follows from another one in its source."""
         source, row = self._place(index)

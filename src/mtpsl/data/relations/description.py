@@ -35,15 +35,15 @@ class RelationDescription:
     camera: CameraDescription | None
     options: dict[str, Any]
 
-    def opened(self, root: Path, split: str, keys: Sequence[str]) -> Relation:
-        """The relation for some images of a split, which all need a camera.
+    def opened(self, root: Path, split: str, keys: Sequence[str], others: Sequence[str] = ()) -> Relation:
+        """The relation for some images of a split, which all need a camera, and for others, which may have one.
 
         Raises:
             UserError: the file of cameras is missing, lacks a column, an image, or holds what is none.
         """
         cameras: Mapping[str, Camera] | Camera | None = None
         if self.camera is not None:
-            cameras = self.camera.cameras(root, split, keys)
+            cameras = self.camera.cameras(root, split, keys, others)
         return RELATIONS[self.kind](self.source, cameras, **self.options)
 
 
@@ -130,7 +130,7 @@ def open_relations(
         if name in labelled and one.source in labelled:
             having = [key for key, there in zip(keys, labelled[one.source], strict=True) if there]
             try:
-                found[name] = one.opened(root, split, having)
+                found[name] = one.opened(root, split, having, keys)
             except UserError:
                 raise
             except ValueError as error:

@@ -38,8 +38,10 @@ class CameraDescription:
     name: str | None = None
     split: str | None = None
 
-    def cameras(self, root: Path, split: str, keys: Sequence[str]) -> Mapping[str, Camera] | Camera:
-        """The camera of all images, or of each of some.
+    def cameras(
+        self, root: Path, split: str, keys: Sequence[str], others: Sequence[str] = ()
+    ) -> Mapping[str, Camera] | Camera:
+        """The camera of all images, or of each of some; and of those others that have one.
 
         Raises:
             UserError: the file is missing, lacks a column or an image, or holds something else than numbers.
@@ -52,7 +54,7 @@ class CameraDescription:
             more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
             raise UserError(f"{path}: has no camera of image {lost[0]!r}{more} of {split}: add a row")
         try:
-            return {key: self._camera(rows[key]) for key in keys}
+            return {key: self._camera(rows[key]) for key in dict.fromkeys([*keys, *others]) if key in rows}
         except ValueError as error:
             raise UserError(f"{path}: {error}") from error
 

@@ -25,6 +25,8 @@ class KnownRelation(ABC):
 
     #: types of the two tasks
     kinds: ClassVar[tuple[type[Task], type[Task]]]
+    #: whether it counts on images with a camera only
+    needs_camera: ClassVar[bool] = False
 
     def __init__(self, source: Task, target: Task, options: RelationOptions) -> None:
         self.source, self.target, self.options = source, target, options

@@ -12,7 +12,8 @@ class RelationOptions:
     """How much it counts that predictions fit together where one task is known to follow from another.
 
     Args:
-        weight: weight of these terms; at 0 there are none.
+        weight: weight of these terms; at 0 there are none. Boundaries of predicted segmentation are compared with
+            labelled edges, and normals of predicted depth with labelled ones, or predicted ones where there are none.
         ramp: share of the training over which the weight rises linearly from 0: what follows from an untrained
             prediction teaches nothing.
         tolerance: how many pixels from a labelled edge a boundary of the predicted classes may lie: labels that were

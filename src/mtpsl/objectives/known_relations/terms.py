@@ -11,11 +11,12 @@ from torch import Tensor
 from mtpsl.objectives.base import labelled_images
 from mtpsl.objectives.known_relations.base import KnownRelation
 from mtpsl.objectives.known_relations.class_edges import EdgesOfClasses
+from mtpsl.objectives.known_relations.depth_normals import NormalsOfDepth
 from mtpsl.objectives.known_relations.options import RelationOptions
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task
 
-RELATIONS: tuple[type[KnownRelation], ...] = (EdgesOfClasses,)
+RELATIONS: tuple[type[KnownRelation], ...] = (EdgesOfClasses, NormalsOfDepth)
 
 
 class RelationTerms:
