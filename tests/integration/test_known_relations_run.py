@@ -85,17 +85,19 @@ def test_depth_and_normals_need_a_camera(data: Path, tmp_path: Path, capsys: pyt
 def test_cameras_come_from_the_data_set_for_images_without_depth_too(data: Path, tmp_path: Path) -> None:
     described = yaml.safe_load((data / "dataset.yaml").read_text())
     rows = ["id,split,f", *(f"{i:03},{split},{40 + i}" for split in ("train", "val") for i in range(4))]
-    (data / "views.csv").write_text("\n".join(rows))
+    (data / "views.csv").write_text("\n".join(rows).replace("003,train,43", "003,train,"))
     camera = {"file": "views.csv", "name": "id", "split": "split", "focal": "f", "size": [32, 32]}
     described["tasks"]["normals"] |= {"from": "depth", "camera": camera}
     (data / "dataset.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
-    (data / "train" / "depth" / "002.png").unlink()
+    for name in ("002", "003"):
+        (data / "train" / "depth" / f"{name}.png").unlink()
     dataset = FolderDataset(data, "train", size=(16, 32))
     shown = PartialDataset(dataset, dataset.available)
     for _ in range(2):  # read, then kept
         found = shown[2].camera
         assert found is not None
         assert found.tolist() == [[42.0, 0.0, 15.5], [0.0, 21.0, 7.5], [0.0, 0.0, 1.0]]
+    assert shown[3].camera is None
     words = ["train", "--data.root", str(data), *OPTIONS, "--tasks", "depth,normals", "--training.epochs", "1"]
     assert main([*words, "--data.workers", "1", "--out", str(tmp_path / "run")]) == 0
     with (tmp_path / "run" / "metrics.csv").open(encoding="utf-8") as file:

@@ -54,9 +54,15 @@ class CameraDescription:
             more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
             raise UserError(f"{path}: has no camera of image {lost[0]!r}{more} of {split}: add a row")
         try:
-            return {key: self._camera(rows[key]) for key in dict.fromkeys([*keys, *others]) if key in rows}
+            wanted = dict.fromkeys([*keys, *(key for key in others if self._given(rows.get(key)))])
+            return {key: self._camera(rows[key]) for key in wanted}
         except ValueError as error:
             raise UserError(f"{path}: {error}") from error
+
+    def _given(self, row: Mapping[str, str] | None) -> bool:
+        """Whether there is a row and none of its cells is empty."""
+        cells = [entry for entry in (*self.focal, *(self.center or ())) if isinstance(entry, str)]
+        return row is not None and all(row[cell] for cell in cells)
 
     def _rows(self, path: Path, split: str) -> dict[str, dict[str, str]]:
         try:
