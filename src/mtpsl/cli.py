@@ -22,6 +22,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "autolabel": commands.autolabel,
     "compare": commands.compare,
     "report": commands.report,
+    "replay": commands.replay,
     "sweep": commands.sweep,
     "check": commands.check,
     "convert": commands.convert,
@@ -52,6 +53,7 @@ Train one vision network for several dense prediction tasks from partially annot
   mtpsl compare RUN RUN ...           a table of runs, with the improvement over single-task networks
   mtpsl report RUN ... [--out FILE.html]
                                       one page to look at: labels, curves, predictions, errors
+  mtpsl replay RUN                    the step that a run stopped at because its loss was not finite
   mtpsl scenes OUT                    write the built-in scenes as a data set
   mtpsl import-checkpoint FILE --out RUN
                                       make a run of a checkpoint of the paper's authors

@@ -53,7 +53,7 @@ def test_a_sweep_trains_what_is_missing_and_shows_what_there_is(
         main([*words, "--jobs", "2"])
     printed = capsys.readouterr()
     assert stopped.value.code == 1, printed.err
-    assert "one/diverges/0: exit status 2: the loss is" in printed.err
+    assert "one/diverges/0: exit status 2: epoch 1, step" in printed.err
     assert "INCOMPLETE: 1 of 2 runs are done; missing: one/diverges/0" in printed.out
     shown = (out / "table.md").read_text()
     assert "### Tiny (incomplete): scenes (val), segnet, 32 x 32, 1 epoch: segmentation, depth" in shown
@@ -77,7 +77,7 @@ def test_a_sweep_runs_through_submitit(table: Path) -> None:
     out = table.parent / "out"
     done = mtpsl("sweep", table, "--out", out, "--engine", "submitit", "--kind", "local")
     assert done.returncode == 1, done.stderr
-    assert "one/diverges/0: exit status 2: the loss is" in done.stderr
+    assert "one/diverges/0: exit status 2: epoch 1, step" in done.stderr
     assert json.loads((out / "runs/one/supervised/0/scores.json").read_text())["run"]["complete"]
     assert list((out / "submitit").iterdir())
 

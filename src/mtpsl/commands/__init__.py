@@ -11,6 +11,7 @@ from mtpsl.commands.import_checkpoint import import_checkpoint
 from mtpsl.commands.init import init
 from mtpsl.commands.predict import predict
 from mtpsl.commands.recipes import recipes
+from mtpsl.commands.replay import replay
 from mtpsl.commands.report import report
 from mtpsl.commands.scenes import scenes
 from mtpsl.commands.serve import serve
@@ -29,6 +30,7 @@ __all__ = [
     "init",
     "predict",
     "recipes",
+    "replay",
     "report",
     "scenes",
     "serve",

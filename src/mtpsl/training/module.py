@@ -99,6 +99,13 @@ class TrainingModule(lightning.LightningModule):
             return self.weighting.total(losses, self.network, batch)
         return total
 
+    def terms(self) -> dict[str, Tensor]:
+        """The losses of the step that is under way, by name, before its backward pass."""
+        if self._step is None:
+            return {}
+        losses, _ = self._step
+        return {name: x.detach() for name, x in {**losses.tasks, **losses.auxiliary}.items()}
+
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Gradients of the last step's losses; Lightning has divided `loss` by the number of batches of a step."""
         assert self._step is not None

@@ -27,6 +27,7 @@ from mtpsl.training.class_balance import with_class_weights
 from mtpsl.training.config import RunConfig
 from mtpsl.training.continued import changed_options, check_same_code, check_same_data, record, written
 from mtpsl.training.expected_time import ExpectedTime
+from mtpsl.training.failure import StopAtNonFinite
 from mtpsl.training.length import decisions, with_length
 from mtpsl.training.loaders import Loaders
 from mtpsl.training.malloc import keep_freed_memory
@@ -148,7 +149,8 @@ def run_callbacks(
     best = BestEpoch(folder, config.training)
     average = [] if config.training.ema is None else [EMAWeightAveraging(decay=config.training.ema)]
     last = LastCheckpoint(folder, record(config, data), best.copy)
-    return [best, History(folder, write_scores), *average, last, *([ExpectedTime()] if progress else [])]
+    expected = [ExpectedTime()] if progress else []
+    return [StopAtNonFinite(folder), best, History(folder, write_scores), *average, last, *expected]
 
 
 def fit(trainer: lightning.Trainer, module: TrainingModule, loaders: Loaders, begin: Beginning) -> None:

@@ -46,6 +46,11 @@ class RunFolder:
         return self.path / "checkpoints" / "last.ckpt"
 
     @property
+    def failure(self) -> Path:
+        """The step that the run stopped at because its loss was not finite."""
+        return self.path / "failure.pt"
+
+    @property
     def best(self) -> Path:
         """The state after the epoch with the best validation scores (`training.keep_best`)."""
         return self.path / "checkpoints" / "best.ckpt"
