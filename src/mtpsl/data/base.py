@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from mtpsl.data.formats.base import Label, LabelFormat
 from mtpsl.data.relations import Relation
 from mtpsl.data.shares import Shares
+from mtpsl.data.tables import FileTable, StringTable
 from mtpsl.errors import UserError
 from mtpsl.pictures import picture_tensor, read_header, read_picture
 from mtpsl.structures import Sample
@@ -31,7 +32,7 @@ class LabelledDataset(Dataset[Sample], ABC):
     #: the tasks that it has labels for, by name
     tasks: dict[str, Task]
     #: a name for every image, unique within the split
-    keys: list[str]
+    keys: Sequence[str]
     #: which labels exist, known without opening a label
     available: Bool[Tensor, "n k"]
     #: the task from whose labels those of a task follow, as far as it is said, whether or not that one is read
@@ -244,8 +245,10 @@ class PictureDataset(StoredDataset):
 
     def hold_files(self, images: Mapping[str, Path], labels: Mapping[str, Mapping[str, Path]]) -> None:
         """Take up the files: a picture by key, in order, and for each task a file by the keys that have a label."""
-        self.images, self.labels, self.keys = images, labels, [*images]
         exist = [[key in labels[task] for task in self.tasks] for key in images]
+        self.images = FileTable(images)
+        self.labels = {task: FileTable(files) for task, files in labels.items()}
+        self.keys = StringTable(images)
         self.available = torch.tensor(exist, dtype=torch.bool).reshape(-1, len(self.tasks))
 
     def image_path(self, index: int) -> Path:

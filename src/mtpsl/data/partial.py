@@ -14,6 +14,7 @@ from mtpsl.data.base import LabelledDataset
 from mtpsl.data.broken import MOST_IN_A_ROW, BrokenImages
 from mtpsl.data.cache import SampleCache, packed_size
 from mtpsl.data.own_size import OwnSizeLabels
+from mtpsl.data.tables import StringTable
 from mtpsl.errors import UserError
 from mtpsl.structures import Sample
 
@@ -57,7 +58,7 @@ class PartialDataset(Dataset[Sample]):
         wanted = torch.tensor([tasks is None or name in tasks for name in dataset.tasks], dtype=torch.bool)
         derived = torch.tensor([derive is None or name in derive for name in dataset.tasks], dtype=torch.bool)
         self.mask, self.derived = mask & wanted, derivable(dataset, mask) & ~mask & wanted & derived
-        self.keys, self.shares = list(dataset.keys), dataset.shares
+        self.keys, self.shares = StringTable(dataset.keys), dataset.shares
         self._rows = torch.arange(len(dataset))
         self._cameras: dict[int, Tensor | None] = {}
         self._cache = SampleCache(len(dataset), [*self.tasks]) if cache else None
@@ -140,7 +141,7 @@ class PartialDataset(Dataset[Sample]):
         part._cameras = self._cameras
         part._cache, part.broken = self._cache, self.broken
         part.mask, part.derived = self.mask[list(indices)], self.derived[list(indices)]
-        part.keys = [self.keys[index] for index in indices]
+        part.keys = StringTable(self.keys[index] for index in indices)
         part.shares = None if self.shares is None else self.shares.subset(indices)
         part._rows = self._rows[list(indices)]
         return part

@@ -146,7 +146,7 @@ def fingerprint(data: RunData) -> str:
     """The names of all images and which labels of them are used or derived."""
     digest = hashlib.blake2b(digest_size=16)
     for dataset in (data.train, data.validation):
-        digest.update(repr([dataset.keys, dataset.mask.tolist(), list(dataset.tasks)]).encode())
+        digest.update(repr([list(dataset.keys), dataset.mask.tolist(), list(dataset.tasks)]).encode())
         if dataset.derived.any():
             digest.update(repr(dataset.derived.tolist()).encode())
     return digest.hexdigest()

@@ -200,7 +200,15 @@ def image_size(dataset: PartialDataset) -> tuple[int, int]:
     return dataset.image_size(0)
 
 
-def training_sizes(data: RunData, size: tuple[int, int]) -> TrainingSizes:
-    """The size at which the network sees images, and those that they have as stored; only heads of files are read."""
-    splits = (data.train, data.validation)
+def training_sizes(data: RunData, size: tuple[int, int], most: int = 2000) -> TrainingSizes:
+    """The size at which the network sees images, and those that they have as stored; only heads of files are read.
+
+    Of very many images they are those of `most` at even distances.
+    """
+    images = len(data.train) + len(data.validation)
+    parts = [
+        (split, len(split) if images <= most else most * len(split) // images)
+        for split in (data.train, data.validation)
+    ]
+    splits = [split.spread(count) for split, count in parts]
     return TrainingSizes.count(size, (split.original_size(index) for split in splits for index in range(len(split))))

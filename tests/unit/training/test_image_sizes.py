@@ -12,7 +12,7 @@ from mtpsl.data import MergedDataset, convert_dataset
 from mtpsl.data.sizes import suggested_size
 from mtpsl.errors import UserError
 from mtpsl.training.config import parse_config
-from mtpsl.training.run_data import run_data
+from mtpsl.training.run_data import run_data, training_sizes
 
 
 def write(root: Path, train: list[tuple[int, int]], val: list[tuple[int, int]]) -> Path:
@@ -88,3 +88,10 @@ def test_suggested_sizes_are_medians_up_to_512() -> None:
     assert suggested_size({(10, 2000): 1}) == (3, 512)
     assert suggested_size({(480, 640): 3, (100, 100): 2}) == (384, 512)
     assert suggested_size({(288, 384): 1}) == (288, 384)
+
+
+def test_of_very_many_images_the_sizes_of_some_are_looked_at(tmp_path):
+    write(tmp_path, [SQUARE] * 12, [SQUARE] * 4)
+    data = run_data(parse_config(["--data.root", str(tmp_path)], {}))
+    assert sum(count for *_, count in training_sizes(data, (32, 32)).stored) == 16
+    assert sum(count for *_, count in training_sizes(data, (32, 32), most=8).stored) == 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from mtpsl.data.base import PictureDataset
@@ -65,6 +66,7 @@ class FolderDataset(PictureDataset):
         self._read_predicted = {name: lossless_format(self.formats[name]) for name in self.predicted}
         labels = {name: {**self.predicted.get(name, {}), **given[name]} for name in given}
         self.hold_files(dict(sorted(self.files.images.items())), labels)
+        self.files = replace(self.files, images=self.images, labels={})  # `labels` of this object has them
         labelled = dict(zip(self.tasks, self.available.T.tolist(), strict=True))
         self.relate(open_relations(described.relations, self.root, split, self.keys, labelled), described.follows)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mtpsl.data.formats.files import ARRAY_SUFFIXES
 from mtpsl.data.layouts.places import Place
-from mtpsl.files import files_below, leads_nowhere
+from mtpsl.files import leads_nowhere, names_below
 from mtpsl.phrases import counted, first_few
 from mtpsl.pictures import FOREIGN_SUFFIXES, SUFFIXES
 
@@ -22,8 +22,8 @@ FOREIGN = {*FOREIGN_SUFFIXES, *SUFFIXES, *ARRAY_SUFFIXES, ".h5", ".hdf5", ".mat"
 class SplitFiles:
     """The files of one split by key, what is wrong with them, and what is passed over, one line each."""
 
-    images: dict[str, Path]
-    labels: dict[str, dict[str, Path]]
+    images: Mapping[str, Path]
+    labels: Mapping[str, Mapping[str, Path]]
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -43,15 +43,16 @@ def list_split(
         known: names of folders there that belong to the data set.
         wanted: which names are in this split.
     """
-    found = SplitFiles({}, {})
+    every: dict[str, dict[str, Path]] = {}
+    found = SplitFiles({}, every)
     image = places["image"]
-    found.images.update(_by_key(image, places, SUFFIXES, found, wanted))
+    found = replace(found, images=_by_key(image, places, SUFFIXES, found, wanted))
     if not found.images:
         found.problems.append(f"{image.folder}: there is no image in it: put {', '.join(SUFFIXES)} files there")
     for name, place in places.items():
         if name == "image":
             continue
-        labels = found.labels[name] = _by_key(place, places, ARRAY_SUFFIXES, found, wanted)
+        labels = every[name] = _by_key(place, places, ARRAY_SUFFIXES, found, wanted)
         orphans = sorted(labels.keys() - found.images.keys())
         if orphans and found.images:
             names = first_few([labels[key].relative_to(place.folder).as_posix() for key in orphans])
@@ -89,7 +90,7 @@ def _by_key(
 ) -> dict[str, Path]:
     """The files of a kind; what is wrong with others goes to the split's problems and notes."""
     folder = place.folder
-    found: dict[str, Path] = {}
+    found: dict[str, str] = {}
     twice: list[str] = []
     foreign: list[str] = []
     lost: list[str] = []
@@ -97,22 +98,24 @@ def _by_key(
     sharing = [other for other in places.values() if other.folder == folder]
     if leads_nowhere(folder):
         split.problems.append(f"{folder}: is a link to nothing ({os.readlink(folder)}): mend or remove it")
-    for path in files_below(folder) if folder.is_dir() else ():
-        inner, suffix = path.relative_to(folder), path.suffix.lower()
-        owners = [other for other in sharing if other.key_part(path.name) is not None]
-        if owners and max(owners, key=lambda owner: owner.literal) != place:
-            continue
-        part = place.key_part(path.name)
-        if leads_nowhere(path):
+    for inner, is_file in names_below(folder) if folder.is_dir() else ():
+        above, slash, name = inner.rpartition("/")
+        part = place.key_part(name)
+        if len(sharing) > 1:
+            owners = [other for other in sharing if other.key_part(name) is not None]
+            if owners and max(owners, key=lambda owner: owner.literal) != place:
+                continue
+        suffix = os.path.splitext(name)[1].lower()
+        if not is_file and leads_nowhere(path := folder / inner):
             lost.append(f"{inner} ({os.readlink(path)})")
-        elif part is not None and suffix in suffixes and path.is_file():
-            key = unicodedata.normalize("NFC", inner.with_name(part).as_posix())
+        elif part is not None and suffix in suffixes and is_file:
+            key = unicodedata.normalize("NFC", above + slash + part)
             if not wanted(key):
                 continue
-            other = found.setdefault(key, path)
-            twice += [inner.as_posix()] if other != path else []
+            if found.setdefault(key, inner) != inner:
+                twice.append(inner)
         else:
-            (foreign if part is not None and suffix in FOREIGN else others).append(inner.as_posix())
+            (foreign if part is not None and suffix in FOREIGN else others).append(inner)
     if lost:
         split.problems.append(
             f"{folder}: links to nothing: {first_few(lost)}: mend or remove them ({len(lost)} in all)"
@@ -125,4 +128,4 @@ def _by_key(
         )
     if others:
         split.notes.append(f"{folder}: {counted(len(others), 'file')} passed over: {first_few(others)}")
-    return found
+    return {key: folder / inner for key, inner in found.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ class Place:
 
     def key_part(self, name: str) -> str | None:
         """What a file's name has in common with its image's, None if the file does not belong here."""
-        stem, suffix = PurePosixPath(name).stem, PurePosixPath(name).suffix
+        stem, suffix = os.path.splitext(name)
         inside = stem[len(self.before) : len(stem) - len(self.after)]
         fits = stem.startswith(self.before) and stem.endswith(self.after) and inside
         return inside if fits and self.suffix.lower() in ("", suffix.lower()) else None
