@@ -47,6 +47,7 @@ OTHER: dict[str, Any] = {
     "training.clip": 0.5,
     "training.accumulate": 2,
     "training.validate_every": 1,
+    "training.logger": ["csv"],
     "training.keep_best": True,
     "training.patience": 3,
     "training.scales": [1.0],

@@ -107,5 +107,6 @@ def observe_run(words: Sequence[str], out: Path) -> dict[str, Any]:
         "averaged": "current_model_state" in torch.load(out / "checkpoints" / "last.ckpt", weights_only=True),
         "best": (out / "checkpoints" / "best.ckpt").is_file(),
         "sheets": len([*out.glob("pictures/sheets/*.png")]),
+        "logged": (out / "csv" / "metrics.csv").is_file(),
         "report": (out / "report.html").is_file(),
     }

@@ -49,6 +49,7 @@ LINES = {
     "devices": Line("2", {"hardware"}),
     "sheets": Line("1", {"sheets"}),
     "report": Line("false", {"report"}, default="true"),
+    "logger": Line("[csv]", {"logged"}),
     "start_from": Line("RUN", {"start", "gradient"}),
 }
 """Observations are those of `observe_run`."""

@@ -45,6 +45,7 @@ FOR_LATER_EPOCHS = {
     "training.clip",
     "training.accumulate",
     "training.validate_every",
+    "training.logger",
     "training.keep_best",
     "training.patience",
     "training.scales",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mtpsl.data.check.variety import require_variety
 from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Scores
 from mtpsl.phrases import resuming
+from mtpsl.structures import Batch
 from mtpsl.training.beginning import Beginning
 from mtpsl.training.best import BestEpoch, stopped_early
 from mtpsl.training.build import build_augmentation, build_network, build_objective, build_weighting
@@ -30,6 +32,7 @@ from mtpsl.training.expected_time import ExpectedTime
 from mtpsl.training.failure import StopAtNonFinite
 from mtpsl.training.length import decisions, with_length
 from mtpsl.training.loaders import Loaders
+from mtpsl.training.loggers import LogSheets, close, make_loggers, need_loggers
 from mtpsl.training.malloc import keep_freed_memory
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.objects import Objects, checked_network
@@ -42,6 +45,7 @@ from mtpsl.training.run_data import RunData, image_size, run_data, training_size
 from mtpsl.training.run_folder import RunFolder
 from mtpsl.training.smallest_batch import check_smallest_batch
 from mtpsl.training.trainer import make_trainer
+from mtpsl.visualization.sheets import draw_sheets
 
 
 def train(
@@ -62,6 +66,7 @@ def train(
         UserError: something in the configuration or the data is wrong, or `out` exists already.
     """
     folder, objects = RunFolder(out), objects or Objects()
+    need_loggers(config)
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
     if main and not resume:
         folder.check_new()
@@ -102,6 +107,14 @@ def train(
     module = TrainingModule(network, objective, data.tasks, augmentation, config.training, weighting)
     loaders = Loaders(config, data, objective)
     callbacks = run_callbacks(config, data, folder, size, progress)
+
+    def shown_batches() -> Iterable[Batch]:
+        shown = replace(data, validation=data.validation.at_image_size().spread(config.training.sheets))
+        return Loaders(config, shown, objective).validation_loader(0, 1)
+
+    if config.training.logger and config.training.sheets:
+        limit = config.training.sheets
+        callbacks.append(LogSheets(lambda: draw_sheets(network, data.tasks, shown_batches(), limit)))
     trainer = make_trainer(config, folder, callbacks, progress, varies=loaders.varies)
     if main and not resume:
         folder.check_new()
@@ -112,11 +125,14 @@ def train(
         folder.update(config, changed, begin.epoch, stopped_early(begin.stored, config.training))
         for name, (old, new) in changed.items():
             print(f"{out}: goes on with {name} {written(new)} (before: {written(old)})", file=sys.stderr)
-    fit(trainer, module, loaders, begin)
+    if main:
+        trainer.loggers = make_loggers(config, folder, begin.epoch if begin.checkpoint else 0)
+    try:
+        fit(trainer, module, loaders, begin)
+    finally:
+        close(trainer.loggers)
     if trainer.is_global_zero and config.training.sheets:
-        shown = replace(data, validation=data.validation.at_image_size().spread(config.training.sheets))
-        loader = Loaders(config, shown, objective).validation_loader(0, 1)
-        draw_pictures(network, objective, data.tasks, loader, folder.path / "pictures", config.training.sheets)
+        draw_pictures(network, objective, data.tasks, shown_batches(), folder.path / "pictures", config.training.sheets)
     if trainer.is_global_zero and config.training.report:
         report_after_training(folder, config, data, network)
     return module.scores or folder.read_scores()

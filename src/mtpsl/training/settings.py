@@ -52,6 +52,8 @@ class TrainingSettings:
         devices: processes (GPUs or CPU processes); each gets `batch_size` images per step.
         sheets: how many validation images are drawn into the run folder at the end.
         report: write `report.html` at the end, a page that shows the run.
+        logger: where losses and scores of each epoch also go, and sheets at each validation: any of `tensorboard`,
+            `csv` (no sheets), `wandb`, `mlflow`, as [csv,wandb]; docs/runs.md says where they lie.
         start_from: a run folder whose network this run starts from, and its objective where both have the same one, to
             be tuned further with a fresh optimizer (e.g. one that `mtpsl import-checkpoint` made).
     """
@@ -87,6 +89,7 @@ class TrainingSettings:
     devices: int = 1
     sheets: int = 4
     report: bool = True
+    logger: Sequence[Literal["tensorboard", "csv", "wandb", "mlflow"]] = ()
     start_from: str | None = None
 
     def __post_init__(self) -> None:

@@ -8,7 +8,6 @@ import warnings
 import lightning
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from mtpsl.errors import UserError
 from mtpsl.training.callbacks import ProgressBar
@@ -53,7 +52,8 @@ def lightning_trainer(
         gradient_clip_val=training.clip,
         accumulate_grad_batches=training.accumulate,
         use_distributed_sampler=False,
-        logger=TensorBoardLogger(str(folder.path), name="", version="tensorboard"),
+        logger=False,  # those of `training.logger` come when the folder is made
+        default_root_dir=str(folder.path),
         callbacks=callbacks,
         enable_progress_bar=progress,
         enable_model_summary=False,
@@ -62,6 +62,8 @@ def lightning_trainer(
 
 
 REMARKS = (
+    ".*The anonymous setting has no effect.*",  # Lightning 2.6 with wandb 0.30
+    ".*`resume` will be ignored since W&B syncing is set to `offline`.*",
     ".*does not have many workers.*",  # cached images need none
     ".*smaller than the logging interval.*",
     ".*overridden `transfer_batch_to_device`.*",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -67,37 +67,48 @@ def save_sheets(
 ) -> list[Path]:
     """Draw the first `limit` samples of a loader into `out/<key>.png` and return the files.
 
-    The network runs in evaluation mode, on the device of its parameters. A key's characters that no file should
-    have (`/`, `:`, spaces ...) become `_`.
+    A key's characters that no file should have (`/`, `:`, spaces ...) become `_`.
     """
+    files: list[Path] = []
+    for key, sheet in draw_sheets(network, tasks, batches, limit):
+        path = free_path(out, safe_name(key), files)
+        write_atomically(path, sheet.save)
+        files.append(path)
+    return files
+
+
+def draw_sheets(
+    network: nn.Module, tasks: Sequence[Task], batches: Iterable[Batch], limit: int = 8
+) -> Iterator[tuple[str, Image.Image]]:
+    """Keys and sheets of the first `limit` samples; the network runs in evaluation mode, where its parameters are."""
     parameter = next(network.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
     training = network.training
     network.eval()
-    files: list[Path] = []
+    drawn = 0
     try:
         for batch in batches if limit > 0 else ():
-            count = min(len(batch), limit - len(files))
+            count = min(len(batch), limit - drawn)
             with torch.no_grad():
                 raw = network(batch.images[:count].to(device)).predictions
             for row in range(count):
                 names = [task.name for task in tasks if task.name in batch.targets]
-                sheet = draw_sheet(
-                    tasks,
-                    batch.images[row],
-                    {name: x[row].float().cpu() for name, x in raw.items()},
-                    {name: batch.targets[name][row].cpu() for name in names},
-                    {name: batch.valid[name][row].cpu() for name in names},
-                    title=batch.keys[row],
+                yield (
+                    batch.keys[row],
+                    draw_sheet(
+                        tasks,
+                        batch.images[row],
+                        {name: x[row].float().cpu() for name, x in raw.items()},
+                        {name: batch.targets[name][row].cpu() for name in names},
+                        {name: batch.valid[name][row].cpu() for name in names},
+                        title=batch.keys[row],
+                    ),
                 )
-                path = free_path(out, safe_name(batch.keys[row]), files)
-                write_atomically(path, sheet.save)
-                files.append(path)
-            if len(files) >= limit:
+            drawn += count
+            if drawn >= limit:
                 break
     finally:
         network.train(training)
-    return files
 
 
 def draw_row(name: str, cells: TaskCells, photo: Image.Image, parts: Sequence[str], size: Size) -> Image.Image:
