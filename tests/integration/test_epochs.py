@@ -53,7 +53,8 @@ def test_every_batch_with_a_label_is_a_step_and_no_other(
     steps, progress = [], []
     step = torch.optim.Adam.step
     monkeypatch.setattr(torch.optim.Adam, "step", lambda self, closure: (steps.append(1), step(self, closure))[1])
-    monkeypatch.setattr(SingleTask, "set_progress", lambda self, share: progress.append(share))
+    tell = SingleTask.set_progress
+    monkeypatch.setattr(SingleTask, "set_progress", lambda self, share: (progress.append(share), tell(self, share))[1])
     run(data, tmp_path / "run", "--data.epoch_images", epoch, "--training.drop_last", "false")
     labelled = [batch.labelled("depth") for batch in seen]
     assert len(steps) == len(seen)

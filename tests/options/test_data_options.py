@@ -98,7 +98,7 @@ def observe_data(words: Sequence[str], folder: Path) -> dict[str, Any]:
         words = [str(folder / word) if word.split("/")[0] == place else word for word in words]
     before = {path for path in folder.rglob("*") if path.is_file()}
     config = parse_config(words, {})
-    data = with_reading(config, run_data(config), folder / "RUN", say=False)
+    data, _ = with_reading(config, run_data(config), folder / "RUN")
     train, val = (
         [data.train[i] for i in range(len(data.train))],
         [data.validation[i] for i in range(len(data.validation))],

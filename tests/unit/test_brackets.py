@@ -17,7 +17,13 @@ from mtpsl.training.config import CHOICES, option_names, parse_config
 from mtpsl.training.data_settings import DataSettings
 from mtpsl.training.settings import TrainingSettings, names
 
-VALUES = {"str": "depth,normals", "int, int": "96,128", "float, float": "0.5,1.5", "int, int, int": "6,12,18"}
+VALUES = {
+    "str": "depth,normals",
+    "typing.Literal['tensorboard', 'csv', 'wandb', 'mlflow']": "csv,mlflow",
+    "int, int": "96,128",
+    "float, float": "0.5,1.5",
+    "int, int, int": "6,12,18",
+}
 
 
 def list_options() -> list[tuple[str, str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -45,8 +44,9 @@ class Room:
     disk: int | None
 
 
-def with_reading(config: RunConfig, data: RunData, folder: Path, *, say: bool) -> RunData:
-    """The images of a run, kept as `data.cache` says from the first reading on, with the number of workers.
+def with_reading(config: RunConfig, data: RunData, folder: Path) -> tuple[RunData, str]:
+    """The images of a run, kept as `data.cache` says from the first reading on, with the number of workers; and a line
+    that tells what was chosen, and why.
 
     Only a few images are read, to judge how large all are.
 
@@ -54,7 +54,6 @@ def with_reading(config: RunConfig, data: RunData, folder: Path, *, say: bool) -
         config: of the run.
         data: its images; their caches are set.
         folder: of the run, where images are listed that are left out as broken.
-        say: print a line that tells what was chosen, and why.
     """
     settings, sets = config.data, {"train": data.train, "val": data.validation}
     processes = config.training.devices
@@ -78,14 +77,12 @@ def with_reading(config: RunConfig, data: RunData, folder: Path, *, say: bool) -
     for which, one in sets.items():
         one.keep_in(None if place == "none" else caches[which])
     workers = choose_workers(settings.workers, processes, config.training.accelerator, kept=place == "memory")
-    if say:
-        where = {
-            "memory": "images stay in memory once they are read",
-            "disk": f"images are copied to {copies.folder if copies else ''} as they are read",
-            "none": "images are read in every epoch",
-        }
-        print(f"{where[place]}: {why}; workers {workers}", file=sys.stderr)
-    return replace(data, workers=workers)
+    where = {
+        "memory": "images stay in memory once they are read",
+        "disk": f"images are copied to {copies.folder if copies else ''} as they are read",
+        "none": "images are read in every epoch",
+    }
+    return replace(data, workers=workers), f"{where[place]}: {why}; workers {workers}"
 
 
 def choose_place(wanted: Place | Literal["auto"], room: Room, *, packed: bool = False) -> tuple[Place, str]:

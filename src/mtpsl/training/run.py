@@ -92,7 +92,7 @@ def train(
     else:
         network = checked_network(objects.network, data.tasks, size)
     check_smallest_batch(network, size, len(data.train), config.training)
-    data = with_reading(config, data, folder.path, say=main)
+    data, reading = with_reading(config, data, folder.path)
     require_variety(data.train)
     known = folder.read_tasks() if begin.checkpoint else ()
     data = replace(data, tasks=with_class_weights(data.tasks, data.train, known))
@@ -101,8 +101,6 @@ def train(
     weighting = build_weighting(config, data.tasks, network, objects.weighting)
     augmentation = build_augmentation(config, data.tasks)
     begin.load(config, data.tasks, network, objective, weighting)
-    if main and (line := decisions(given, config, data.images)):
-        print(line, file=sys.stderr)
     config = with_precision(config, folder, network, size)
     module = TrainingModule(network, objective, data.tasks, augmentation, config.training, weighting)
     loaders = Loaders(config, data, objective)
@@ -126,6 +124,7 @@ def train(
         for name, (old, new) in changed.items():
             print(f"{out}: goes on with {name} {written(new)} (before: {written(old)})", file=sys.stderr)
     if main:
+        print(*filter(None, [reading, decisions(given, config, data.images)]), sep="\n", file=sys.stderr)
         trainer.loggers = make_loggers(config, folder, begin.epoch if begin.checkpoint else 0)
     try:
         fit(trainer, module, loaders, begin)
