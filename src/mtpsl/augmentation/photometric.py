@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torchvision.transforms import v2
 
 from mtpsl.structures import Batch
 
@@ -23,6 +22,8 @@ class PhotometricAugmentation:
     def __init__(self, strength: float) -> None:
         if not 0 <= strength <= 1:
             raise ValueError(f"photometric should lie between 0 and 1, not {strength}")
+        from torchvision.transforms import v2  # takes seconds to import: --help does without
+
         most = 0.4 * strength
         self.change = v2.Compose(
             [

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from mtpsl.structures import Batch, Labels, Score, ScoredBatch
+from mtpsl.evaluation.scores import Scores
+from mtpsl.structures import Batch, Labels, ScoredBatch
 from mtpsl.tasks import Task
-
-Scores = dict[str, dict[str, Score]]
 
 
 class Evaluator(nn.Module):
@@ -85,24 +83,3 @@ def evaluate(
         evaluator.update(network(batch.images.to(device)).predictions, batch.to(device))
     network.train(training)
     return evaluator.compute()
-
-
-def to_json(tasks: Sequence[Task], scores: Scores) -> dict[str, dict[str, dict[str, object]]]:
-    """Scores as written to `scores.json`; None for one that is not defined."""
-    return {
-        task.name: {
-            name: {
-                "value": finite_or_none(score.value),
-                "unit": score.unit,
-                "higher_is_better": score.higher_is_better,
-                "primary": name == task.primary,
-            }
-            for name, score in scores[task.name].items()
-        }
-        for task in tasks
-    }
-
-
-def finite_or_none(value: float) -> float | None:
-    """A number as JSON has it, which knows no NaN."""
-    return value if math.isfinite(value) else None

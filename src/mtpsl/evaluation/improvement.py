@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from statistics import fmean
 
-from mtpsl.evaluation.evaluate import Scores
+from mtpsl.evaluation.scores import Scores
 from mtpsl.structures import Score
 
 

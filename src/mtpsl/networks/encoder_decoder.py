@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from mtpsl.errors import UserError
 from mtpsl.networks.decoders import DECODERS, DecoderName
-from mtpsl.networks.encoders.timm import TimmEncoder
 from mtpsl.networks.network import MultiTaskNetwork
 from mtpsl.options import check_at_least_one
 from mtpsl.structures import Output
@@ -49,6 +48,8 @@ class EncoderDecoder(MultiTaskNetwork):
         if decoder not in DECODERS:
             raise UserError(f"decoder {decoder!r} is unknown: choose one of {', '.join(DECODERS)}")
         check_at_least_one(decoder_channels=decoder_channels)
+        from mtpsl.networks.encoders.timm import TimmEncoder  # timm takes seconds to import: --help does without
+
         self.encoder = TimmEncoder(encoder, weights=weights)
         self.stride = self.encoder.output_stride
         self.feature_channels = self.encoder.out_channels[-1]

@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtpsl.networks.decoders.aspp import ASPPHead
-from mtpsl.networks.encoders.timm import TimmEncoder
 from mtpsl.networks.network import MultiTaskNetwork
 from mtpsl.options import check_at_least_one
 from mtpsl.structures import Output
@@ -57,6 +56,8 @@ class ResNetASPP(MultiTaskNetwork):
             raise ValueError(f"rates should be at least 1, not {tuple(rates)}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is a share of the channels, from 0 to below 1, not {dropout}")
+        from mtpsl.networks.encoders.timm import TimmEncoder  # timm takes seconds to import: --help does without
+
         self.encoder = TimmEncoder(encoder, weights=weights, output_stride=output_stride)
         self.stride = self.encoder.output_stride
         self.feature_channels = self.encoder.out_channels[-1]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import gaussian_filter, map_coordinates
 
 from mtpsl.tasks.boundary_matching import count_bits, count_matches
 from mtpsl.tasks.thinning import pack_levels, thin_packed
@@ -61,7 +61,7 @@ def suppress(probability: Float[np.ndarray, "h w"], *, smoothing: float = 2.0) -
     The ridge's direction comes from the second derivatives of the map, smoothed by `smoothing` pixels; neighbors are
     interpolated at a distance of one pixel; of equal values all stay.
     """
-    gradient_y, gradient_x = np.gradient(gaussian_filter(probability, smoothing))
+    gradient_y, gradient_x = np.gradient(scipy.ndimage.gaussian_filter(probability, smoothing))
     yy, xy = np.gradient(gradient_y)
     xx = np.gradient(gradient_x, axis=1)
     # The axis of strongest curvature. The formula gives the axis of the Hessian's larger eigenvalue; where the sum of
@@ -69,7 +69,9 @@ def suppress(probability: Float[np.ndarray, "h w"], *, smoothing: float = 2.0) -
     angle = 0.5 * np.arctan2(2 * xy, xx - yy) + np.where(xx + yy < 0, np.pi / 2, 0.0)
     y, x = np.indices(probability.shape)
     sides = [
-        map_coordinates(probability, (y + side * np.sin(angle), x + side * np.cos(angle)), order=1, mode="nearest")
+        scipy.ndimage.map_coordinates(
+            probability, (y + side * np.sin(angle), x + side * np.cos(angle)), order=1, mode="nearest"
+        )
         for side in (-1, 1)
     ]
     return np.where(probability >= np.maximum(*sides) - 1e-12, probability, 0.0)

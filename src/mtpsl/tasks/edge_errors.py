@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import distance_transform_edt
 
 from mtpsl.tasks.boundary_counts import count_boundaries, suppress
 from mtpsl.tasks.thinning import thin
@@ -52,5 +52,5 @@ def near(places: Bool[np.ndarray, "h w"], distance: float) -> Bool[np.ndarray, "
     """What lies within a distance of some place."""
     if not places.any():
         return np.zeros_like(places)
-    reached: Bool[np.ndarray, "h w"] = distance_transform_edt(~places) <= distance + 1e-9
+    reached: Bool[np.ndarray, "h w"] = scipy.ndimage.distance_transform_edt(~places) <= distance + 1e-9
     return reached

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Int
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_flow
 
 
 def matching_size(
@@ -41,5 +40,5 @@ def matching_size(
     degrees = np.concatenate([[labels], may_pair.sum(1), np.ones(others, dtype=np.int64), [0]])
     starts = np.append(0, np.cumsum(degrees))
     ones, indices, indptr = np.ones(len(heads), np.int32), heads.astype(np.int32), starts.astype(np.int32)
-    graph = csr_array((ones, indices, indptr), shape=(sink + 1, sink + 1))
-    return int(maximum_flow(graph, 0, sink, method="dinic").flow_value)
+    graph = scipy.sparse.csr_array((ones, indices, indptr), shape=(sink + 1, sink + 1))
+    return int(scipy.sparse.csgraph.maximum_flow(graph, 0, sink, method="dinic").flow_value)

@@ -14,8 +14,8 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from mtpsl.evaluation.evaluate import Scores
 from mtpsl.evaluation.improvement import mean_improvement
+from mtpsl.evaluation.scores import Scores
 from mtpsl.files import write_atomically, write_text
 from mtpsl.structures import Score
 from mtpsl.training.module import TrainingModule

@@ -14,7 +14,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback, Checkpoint, RichProgressBar
 
 from mtpsl.errors import UserError
-from mtpsl.evaluation.evaluate import Scores
+from mtpsl.evaluation.scores import Scores
 from mtpsl.files import write_text
 from mtpsl.tasks import Task
 from mtpsl.training.module import TrainingModule

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mtpsl.errors import UserError
-from mtpsl.evaluation.evaluate import Scores
+from mtpsl.evaluation.scores import Scores
 from mtpsl.files import check_writable, write_atomically
 from mtpsl.inference.export import Difference, Freedom, Recorded, describe, exported, write_model
 from mtpsl.inference.export.packages import need_packages

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from mtpsl.data.partial import PartialDataset
 from mtpsl.device import bar
-from mtpsl.evaluation.evaluate import Evaluator, Scores
+from mtpsl.evaluation.evaluate import Evaluator
+from mtpsl.evaluation.scores import Scores
 from mtpsl.inference.export.deployable import RAW, as_bytes
 from mtpsl.inference.export.int8 import in_int8, without_raw
 from mtpsl.inference.export.onnx_file import Session

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from mtpsl.evaluation.evaluate import Evaluator, Scores
+from mtpsl.evaluation.evaluate import Evaluator
+from mtpsl.evaluation.scores import Scores
 from mtpsl.objectives import Objective
 from mtpsl.structures import Batch, Losses, ScoredBatch
 from mtpsl.tasks import Task

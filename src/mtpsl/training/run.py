@@ -17,7 +17,7 @@ from torch import nn
 
 from mtpsl.data.check.variety import require_variety
 from mtpsl.errors import UserError
-from mtpsl.evaluation.evaluate import Scores
+from mtpsl.evaluation.scores import Scores
 from mtpsl.phrases import resuming
 from mtpsl.structures import Batch
 from mtpsl.training.beginning import Beginning

@@ -14,7 +14,7 @@ import yaml
 
 from mtpsl.data.broken import read_broken
 from mtpsl.errors import UserError
-from mtpsl.evaluation.evaluate import Scores, to_json
+from mtpsl.evaluation.scores import Scores, to_json
 from mtpsl.files import write_text
 from mtpsl.inference.sizes import TrainingSizes
 from mtpsl.phrases import resuming

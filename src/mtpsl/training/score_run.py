@@ -16,8 +16,9 @@ from mtpsl.data.loading import make_loader
 from mtpsl.data.partial import PartialDataset, scored_dataset
 from mtpsl.device import bar
 from mtpsl.errors import UserError
-from mtpsl.evaluation.evaluate import Evaluator, Scores, evaluate, finite_or_none, to_json
+from mtpsl.evaluation.evaluate import Evaluator, evaluate
 from mtpsl.evaluation.resume import InterruptedEvaluation
+from mtpsl.evaluation.scores import Scores, finite_or_none, to_json
 from mtpsl.files import write_text
 from mtpsl.tasks import Task, describe_task
 from mtpsl.training.data import check_same_tasks, open_scored

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Float
-from scipy.optimize import nnls
 from torch import Tensor
 
 from mtpsl.weighting.gradient import GradientWeighting, scale_to_trace_1
@@ -40,5 +40,5 @@ def shortest_combination(gramian: Float[Tensor, "m m"]) -> Float[Tensor, " m"]:
     """
     values, vectors = np.linalg.eigh(gramian.double().cpu().numpy())
     factor = np.sqrt(values.clip(min=0))[:, None] * vectors.T
-    multiple, _ = nnls(np.vstack([factor, np.ones(len(factor))]), np.append(np.zeros(len(factor)), 1.0))
+    multiple, _ = scipy.optimize.nnls(np.vstack([factor, np.ones(len(factor))]), np.append(np.zeros(len(factor)), 1.0))
     return torch.as_tensor(multiple / multiple.sum(), dtype=gramian.dtype, device=gramian.device)

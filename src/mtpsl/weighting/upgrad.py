@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Float
-from scipy.optimize import nnls
 from torch import Tensor
 from torchjd.aggregation import UPGradWeighting
 from torchjd.linalg import DualConeProjector
@@ -47,5 +47,5 @@ class NonNegativeProjector(DualConeProjector):
         """The solution for every row of U."""
         regular = G.double().cpu().numpy() + self.regularizer * np.eye(len(G))
         factor = np.linalg.cholesky(regular).T
-        rows = [row + nnls(factor, -factor @ row)[0] for row in U.double().cpu().numpy()]
+        rows = [row + scipy.optimize.nnls(factor, -factor @ row)[0] for row in U.double().cpu().numpy()]
         return torch.as_tensor(np.stack(rows), device=G.device, dtype=G.dtype)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from folder_sets import write_folder_set
-from mtpsl.evaluation.evaluate import Evaluator, Scores
+from mtpsl.evaluation.evaluate import Evaluator
+from mtpsl.evaluation.scores import Scores
 from mtpsl.training.config import parse_config
 from mtpsl.training.loaders import Loaders
 from mtpsl.training.run_data import run_data

@@ -9,7 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from scipy.io import loadmat
+import scipy
 
 from mtpsl.errors import UserError
 
@@ -82,7 +82,7 @@ def read_matlab(path: Path, names: Sequence[str], source: str) -> dict[str, np.n
     """
     require_file(path, source)
     try:
-        content = loadmat(path)
+        content = scipy.io.loadmat(path)
     except Exception as error:  # a broken file makes scipy raise a dozen kinds
         raise UserError(f"{path}: cannot be read as a MATLAB file, it is damaged or foreign: use {source}") from error
     for name in names:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, UInt8
-from scipy.ndimage import laplace
 
 from mtpsl.data.published.matlab import read_matlab
 from mtpsl.data.published.pascal_classes import NORMALS_CLASSES, PART_CLASSES, PERSON
@@ -63,7 +63,7 @@ def context_edges(path: Path) -> UInt8[np.ndarray, "h w"]:
         UserError: as for `human_parts`.
     """
     # OpenCV's default border: mirrored about the outermost pixels, which are not repeated
-    edges = laplace(_label_map(path).astype(np.float64), mode="mirror") != 0
+    edges = scipy.ndimage.laplace(_label_map(path).astype(np.float64), mode="mirror") != 0
     return thin(edges[None])[0].astype(np.uint8)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float
-from scipy.ndimage import correlate1d
 
 from mtpsl.camera import Intrinsics
 
@@ -59,7 +59,7 @@ def _fit_planes(q: Float[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"], rad
 
     def sums(x: np.ndarray, power: int) -> np.ndarray:
         """Along the last axis: sums of x times a power of the distance from the window's middle."""
-        return correlate1d(x, steps**power, axis=-1, mode="constant")
+        return scipy.ndimage.correlate1d(x, steps**power, axis=-1, mode="constant")
 
     def moment(x: np.ndarray, across: int, down: int) -> np.ndarray:
         # columns as contiguous lines: over axis 0 the same took ten times as long
