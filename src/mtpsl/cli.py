@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from mtpsl import commands
-from mtpsl.errors import UserError
+from mtpsl.errors import StoppedError, UserError
 from mtpsl.files import at_home
 from mtpsl.plugins import trusting
 from mtpsl.terminal import make_safe
@@ -65,7 +65,7 @@ Train one vision network for several dense prediction tasks from partially annot
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if all went well, 2 for anything that the user can mend."""
+    """Run one command; 0 if all went well, 2 for anything that the user can mend, 75 for a training to go on with."""
     make_safe(sys.stdout, sys.stderr)
     words = [with_home(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     if not words or words[0] in ("-h", "--help", "help"):
@@ -81,6 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with trusting(False):
             COMMANDS[words[0]](words[1:])
+    except StoppedError as error:
+        # of several processes on a machine the first one answers: it would be killed if another one failed
+        return fail(str(error), error.status) if os.environ.get("LOCAL_RANK", "0") == "0" else 0
     except UserError as error:
         return fail(str(error))
     except OSError as error:  # a full disk, a file without permission
@@ -99,7 +102,7 @@ def with_home(word: str) -> str:
     return f"{option}{equals}{at_home(value)}" if value == "~" or value.startswith("~/") else word
 
 
-def fail(message: str) -> int:
-    """Print one line and return the exit status of a user's error."""
+def fail(message: str, status: int = 2) -> int:
+    """Print one line and return the exit status, by default that of a user's error."""
     print(f"mtpsl: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+    return status

@@ -8,6 +8,15 @@ class UserError(ValueError):
     """
 
 
+class StoppedError(UserError):
+    """Training was asked to end by a signal, and has saved what is needed to continue.
+
+    The command line prints it without a traceback and exits with 75 (EX_TEMPFAIL of sysexits.h: try again).
+    """
+
+    status = 75
+
+
 def lacks_memory(error: Exception) -> bool:
     """Whether an error says that the machine or an accelerator has no memory left; torch has no class for the CPU's.
 

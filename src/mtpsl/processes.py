@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 from jaxtyping import Bool, Float
 from torch import Tensor, distributed
 
@@ -9,6 +12,17 @@ from torch import Tensor, distributed
 def is_distributed() -> bool:
     """Whether this is one of several training processes."""
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+
+
+def is_main_process() -> bool:
+    """Whether this is the first of all training processes, also before they have found each other.
+
+    What starts them says so: torchrun in RANK, SLURM in SLURM_PROCID, Lightning in NODE_RANK and LOCAL_RANK.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank() == 0
+    names = ("RANK",) if "RANK" in os.environ else ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") == "0" for name in names)
 
 
 def sum_over_processes(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -30,6 +44,15 @@ def any_process(flags: Bool[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
     if not is_distributed():
         return flags
     return sum_over_processes(flags.float()) > 0  # not every backend reduces bool
+
+
+def gather_from_processes(thing: Any) -> list[Any]:
+    """Every process' `thing`, in their order."""
+    if not is_distributed():
+        return [thing]
+    found: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(found, thing)
+    return found
 
 
 def copy_from_first_process(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -62,6 +62,7 @@ OTHER: dict[str, Any] = {
     "training.compile": True,
     "training.accelerator": "auto",
     "training.devices": 2,
+    "training.checkpoint_minutes": 5.0,
 }
 """Another value of every option that may change."""
 WITH = {"training.border": "training.rotation", "training.rescale_draw": "training.rescale"}

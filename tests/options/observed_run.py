@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mtpsl.structures import Batch
 from mtpsl.training.config import parse_config
+from mtpsl.training.middle import MiddleCheckpoint
 from mtpsl.training.run import train
 
 DATA = ["--data.name", "scenes", "--data.size", "[32,32]", "--data.scenes_train", "4", "--data.scenes_val", "2"]
@@ -74,7 +75,7 @@ class Watch(Callback):
 
 def observe_run(words: Sequence[str], out: Path) -> dict[str, Any]:
     """What can be seen of a training from outside of it."""
-    watch, compiled, hardware = Watch(), [], {}
+    watch, compiled, hardware, middle = Watch(), [], {}, []
 
     class Trainer(lightning.Trainer):
         """Watched, and on this machine, whatever is asked for."""
@@ -87,6 +88,7 @@ def observe_run(words: Sequence[str], out: Path) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lightning, "Trainer", Trainer)
         patch.setattr(nn.Module, "compile", lambda module: compiled.append(type(module).__name__))
+        patch.setattr(MiddleCheckpoint, "save", lambda self, trainer, module, batches: middle.append(batches))
         train(parse_config([*TINY, *words], {}), out, progress=False)
     return {
         "epochs": len(watch.batches),
@@ -107,6 +109,7 @@ def observe_run(words: Sequence[str], out: Path) -> dict[str, Any]:
         "averaged": "current_model_state" in torch.load(out / "checkpoints" / "last.ckpt", weights_only=True),
         "best": (out / "checkpoints" / "best.ckpt").is_file(),
         "sheets": len([*out.glob("pictures/sheets/*.png")]),
+        "middle": middle,
         "logged": (out / "csv" / "metrics.csv").is_file(),
         "report": (out / "report.html").is_file(),
     }

@@ -47,6 +47,7 @@ LINES = {
     "compile": Line("true", {"compiled"}),
     "accelerator": Line("gpu", {"hardware"}),
     "devices": Line("2", {"hardware"}),
+    "checkpoint_minutes": Line("1e-9", {"middle"}),
     "sheets": Line("1", {"sheets"}),
     "report": Line("false", {"report"}, default="true"),
     "logger": Line("[csv]", {"logged"}),

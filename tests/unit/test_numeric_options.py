@@ -41,7 +41,7 @@ NONSENSE: dict[str, list[Any]] = {
     **dict.fromkeys(["relations.weight"], NOT_NEGATIVE),
     "relations.tolerance": [-1],
     "relations.ramp": SHARE,
-    **dict.fromkeys(["alpha", "c", "max_norm", "weight_decay"], NOT_NEGATIVE),
+    **dict.fromkeys(["alpha", "c", "max_norm", "weight_decay", "checkpoint_minutes"], NOT_NEGATIVE),
     **dict.fromkeys(["term.ramp", "extensions.decide_at", "extensions.min_gain", "photometric"], SHARE),
     **dict.fromkeys(["confidence.probability", "confidence.class_share", "confidence.value_share"], SHARE),
     **dict.fromkeys(["decay", "jitter"], SHARE),

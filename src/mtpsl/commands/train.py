@@ -149,7 +149,7 @@ usage: mtpsl train [RECIPE] [--out RUN] [--resume RUN] [--quiet] [options]
                 recipe own_data (`mtpsl recipes own_data` shows it)
   --out RUN     the folder to make for the run
   --config FILE the same as RECIPE; of several files a later one decides, and options decide over all
-  --resume RUN  continue a run from its last complete epoch, where its data lies now, with other options for the epochs
+  --resume RUN  continue a run from where it was saved last, where its data lies now, with other options for the epochs
                 left: `--data.root DATA`, `--training.epochs 50`, `--training.lr 1e-5` (docs/runs.md lists them)
   --quiet       no progress bar
   --help-all    explain every option, not only the most used ones

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -67,6 +68,7 @@ def make_loader(
         _Reporting(dataset),
         **({"batch_size": batch_size, "sampler": sampler} if batches is None else {"batch_sampler": batches}),
         num_workers=workers,
+        worker_init_fn=_leave_signals_to_parent,
         collate_fn=partial(_collate, specs=None if getattr(dataset, "own_size", False) else dict(specs)),
         pin_memory=pin_memory and torch.accelerator.is_available(),
         persistent_workers=workers > 0,
@@ -110,6 +112,13 @@ class BatchLoader(DataLoader[Batch]):
                 # a new one: its own frame referring to it would keep the workers alive until garbage is collected
                 raise UserError(str(batch))
             yield batch
+
+
+def _leave_signals_to_parent(worker: int) -> None:
+    """Read on when a whole group of processes is asked to end: the one that trains finishes its step, then ends all."""
+    for name in ("SIGTERM", "SIGUSR1"):
+        if number := getattr(signal, name, None):
+            signal.signal(number, signal.SIG_IGN)
 
 
 class _Reporting(Dataset[Any]):

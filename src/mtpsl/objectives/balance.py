@@ -25,6 +25,7 @@ class GradientBalance(nn.Module):
         decay: how much of the sums a step leaves.
     """
 
+    per_process = ("_counted",)
     supervised: Float[Tensor, "2 k"]
     other: Float[Tensor, "2 k"]
 

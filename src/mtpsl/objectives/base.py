@@ -28,6 +28,8 @@ class Objective(nn.Module, ABC):
 
     #: whether images without any label teach it something; otherwise batches without any are passed over
     learns_unlabelled: ClassVar[bool] = False
+    #: attributes with what this process counted since it was last added up, for a checkpoint within an epoch
+    per_process: ClassVar[tuple[str, ...]] = ()
     #: how many tasks it needs: (at least, at most)
     task_range: ClassVar[tuple[int, int | None]] = (1, None)
 

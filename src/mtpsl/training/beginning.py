@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from torch import nn
 from mtpsl.errors import UserError
 from mtpsl.objectives import Objective
 from mtpsl.phrases import command
+from mtpsl.processes import is_main_process
 from mtpsl.tasks import Task
 from mtpsl.training.config import RunConfig
+from mtpsl.training.continued import batches_done, cut_otherwise, epochs_done
 from mtpsl.training.run_folder import RunFolder
 from mtpsl.training.trained import load_weights
 from mtpsl.weighting import Weighting
@@ -24,7 +27,7 @@ class Beginning:
 
     Attributes:
         folder: the run's.
-        checkpoint: its last complete checkpoint, if it is continued and has one.
+        checkpoint: its last checkpoint, if it is continued and has one.
         stored: what the checkpoint holds.
         other: the run whose weights it begins with (`training.start_from`).
         known: the run in whose order its tasks are.
@@ -43,16 +46,32 @@ class Beginning:
         Raises:
             UserError: one cannot be read.
         """
-        if resume and folder.checkpoint.exists():
-            return cls(folder, folder.checkpoint, folder.load_checkpoint(), known=folder)
+        last = folder.load_checkpoint() if resume and folder.checkpoint.exists() else {}
+        middle = folder.load_checkpoint("middle") if resume and folder.middle.exists() else {}
+        if middle and (not last or epochs_done(middle) >= epochs_done(last)):  # else of an epoch that is complete
+            if not (changed := cut_otherwise(middle, config)):
+                return cls(folder, folder.middle, middle, known=folder)
+            if is_main_process():
+                print(
+                    f"{folder.path}: epoch {epochs_done(middle) + 1} begins anew: {' and '.join(changed)} decide which "
+                    "images a step sees, and differ from those of the part that is done",
+                    file=sys.stderr,
+                )
+        if last:
+            return cls(folder, folder.checkpoint, last, known=folder)
         given = config.training.start_from
         other = None if given is None else RunFolder(Path(given))
         return cls(folder, other=other, known=folder if resume else other)
 
     @property
     def epoch(self) -> int:
-        """How many epochs the checkpoint was trained for."""
-        return int(self.stored["epoch"]) + 1
+        """How many whole epochs the checkpoint was trained for."""
+        return epochs_done(self.stored)
+
+    @property
+    def batches(self) -> int:
+        """How many batches of the next epoch it was trained for."""
+        return batches_done(self.stored)
 
     def in_order(self, tasks: list[Task]) -> list[Task]:
         """The tasks in the order in which the objective knows them; unchanged where the known run has others."""

@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -20,6 +21,16 @@ from mtpsl.tasks import Task
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.run_folder import RunFolder
 from mtpsl.visualization.curves import draw_curves
+
+
+class LogMeans(Callback):
+    """Logs the means of an epoch's steps, for what writes them: it has to come first."""
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Log."""
+        assert isinstance(pl_module, TrainingModule)
+        for name, mean in pl_module.means.compute().items():
+            pl_module.log(name, mean, prog_bar=name == "loss", batch_size=1)
 
 
 class History(Callback):
@@ -63,12 +74,14 @@ class History(Callback):
                 draw_curves(self.rows, units, self.folder.path / "curves.png", title=self.folder.path.name)
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows so far."""
-        return {"rows": self.rows}
+        """The rows so far, and what the row of the epoch under way begins with."""
+        return {"rows": self.rows, "begun": {"lr": self._lr, "seconds": time.perf_counter() - self._start}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue after these rows."""
         self.rows = list(state_dict["rows"])
+        begun = state_dict.get("begun", {"lr": 0.0, "seconds": 0.0})
+        self._lr, self._start = begun["lr"], time.perf_counter() - begun["seconds"]
 
 
 class LastCheckpoint(Checkpoint):
@@ -94,11 +107,17 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save."""
-        unfinished = self.folder.checkpoint.with_name("unfinished.ckpt")
-        trainer.save_checkpoint(unfinished)
+        save_in_place(trainer, self.folder.checkpoint)
         if trainer.is_global_zero:
-            os.replace(unfinished, self.folder.checkpoint)
             self.written(trainer.current_epoch + 1)
+
+
+def save_in_place(trainer: lightning.Trainer, file: Path) -> None:
+    """Replace a checkpoint in one step; all processes have to call it."""
+    unfinished = file.with_name("unfinished.ckpt")
+    trainer.save_checkpoint(unfinished)
+    if trainer.is_global_zero:
+        os.replace(unfinished, file)
 
 
 class ProgressBar(RichProgressBar):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +60,17 @@ FOR_LATER_EPOCHS = {
     "training.compile",
     "training.accelerator",
     "training.devices",
+    "training.checkpoint_minutes",
 }
 """Options that may change while there are epochs left: how the network is optimized in them, and on what machine. What
 is in neither set is what the checkpoint holds, or decides what the scores are of, and stays."""
 
 KEY = "mtpsl"
 """The key of `record` in a checkpoint."""
+MIDDLE = "mtpsl_middle"
+"""The key of what a checkpoint in the middle of an epoch holds beside (`training.middle`)."""
+CUTS_EPOCHS = ("batch_size", "drop_last", "accumulate", "devices")
+"""Options of `training` that decide which images a step sees: with another value an epoch begins anew."""
 
 
 def record(config: RunConfig, data: RunData) -> dict[str, Any]:
@@ -85,7 +90,7 @@ def changed_options(path: Path, config: RunConfig, checkpoint: Mapping[str, Any]
         UserError: one may not change, or would have no effect any more.
     """
     before, now = by_name(checkpoint.get(KEY, {}).get("config", {})), by_name(config.to_dict())
-    epoch, epochs = int(checkpoint["epoch"]) + 1, decided(config.training.epochs)
+    epoch, epochs = epochs_done(checkpoint), decided(config.training.epochs)
     changed = {name: (old, now.get(name)) for name, old in before.items() if old != now.get(name)}
     changed = {name: values for name, values in changed.items() if not name.startswith(f"{CODE}.")}  # check_same_code
     for name, (old, new) in changed.items():
@@ -113,6 +118,22 @@ def changed_options(path: Path, config: RunConfig, checkpoint: Mapping[str, Any]
             "to train on"
         )
     return changed
+
+
+def epochs_done(checkpoint: Mapping[str, Any]) -> int:
+    """How many whole epochs a checkpoint was trained for."""
+    return int(checkpoint["epoch"]) + (MIDDLE not in checkpoint)
+
+
+def batches_done(checkpoint: Mapping[str, Any]) -> int:
+    """How many batches of the next epoch a checkpoint was trained for; 0 after a whole epoch."""
+    return int(checkpoint.get(MIDDLE, {}).get("batches", 0))
+
+
+def cut_otherwise(checkpoint: Mapping[str, Any], config: RunConfig) -> Sequence[str]:
+    """The options by which a run would cut its epochs into other steps than so far."""
+    before = checkpoint.get(KEY, {}).get("config", {}).get("training", {})
+    return [f"training.{name}" for name in CUTS_EPOCHS if before.get(name) != getattr(config.training, name)]
 
 
 def check_same_data(path: Path, data: RunData, checkpoint: Mapping[str, Any]) -> None:

@@ -10,13 +10,12 @@ from typing import Any
 
 import lightning
 import torch
-import torch.distributed
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from mtpsl.errors import UserError
 from mtpsl.files import write_atomically
-from mtpsl.processes import is_distributed
+from mtpsl.processes import gather_from_processes
 from mtpsl.structures import Batch
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.run_folder import RunFolder
@@ -45,8 +44,8 @@ class StopAtNonFinite(Callback):
 
     On the CPU the step is found before its backward pass. A GPU is not waited for: there it is found two steps later,
     when the weights may be spoiled; then they are left out of the file. Gradients that are not finite where the loss
-    was are found by the next step, which names the one before. With several processes the run stops at the end of the
-    epoch, since the others would wait for one that stopped alone.
+    was are found by the next step, which names the one before. With several processes the run stops at its next
+    checkpoint, since the others would wait for one that stopped alone.
 
     Args:
         folder: the run.
@@ -91,14 +90,19 @@ class StopAtNonFinite(Callback):
         self._look(pl_module, trainer.world_size == 1, IN_FLIGHT if step.computed is not None else 0)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Look at the last steps; with several processes, stop all where one has found something."""
+        """Look at the last steps."""
         assert isinstance(pl_module, TrainingModule)
-        self._look(pl_module, trainer.world_size == 1, 0)
-        if is_distributed():
-            found: list[str | None] = [None] * torch.distributed.get_world_size()
-            torch.distributed.all_gather_object(found, self.message)
-            if first := next((message for message in found if message), None):
-                raise UserError(first)
+        self.require_finite(trainer, pl_module)
+
+    def require_finite(self, trainer: lightning.Trainer, module: TrainingModule) -> None:
+        """Look at the last steps; of several processes, which all have to call it, one that found something stops all.
+
+        Raises:
+            UserError: the loss of a step was not finite.
+        """
+        self._look(module, trainer.world_size == 1, 0)
+        if first := next((message for message in gather_from_processes(self.message) if message), None):
+            raise UserError(first)
 
     def _look(self, module: TrainingModule, alone: bool, ahead: int) -> None:
         while len(self._steps) > ahead:

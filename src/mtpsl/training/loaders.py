@@ -24,10 +24,12 @@ class Loaders(lightning.LightningDataModule):
         config: the run's.
         data: its images.
         objective: what it is trained with; by default what its configuration names.
+        begun: how many batches of the first epoch were trained on already.
     """
 
-    def __init__(self, config: RunConfig, data: RunData, objective: Objective | None = None) -> None:
+    def __init__(self, config: RunConfig, data: RunData, objective: Objective | None = None, *, begun: int = 0) -> None:
         super().__init__()
+        self._begun = begun
         chosen = chosen_class("objective", config.objective, config.code) if objective is None else objective
         self.learns_unlabelled = bool(chosen.learns_unlabelled)
         self.config, self.data = config, data
@@ -58,7 +60,11 @@ class Loaders(lightning.LightningDataModule):
         if "train" not in self._made:
             pin_memory = trainer.strategy.root_device.type == "cuda"
             self._made["train"] = self.training_loader(trainer.global_rank, trainer.world_size, pin_memory=pin_memory)
-        self._made["train"].set_epoch(trainer.current_epoch)  # Lightning asks for the epoch's length before it says so
+        if self._begun:
+            self._made["train"].start(trainer.current_epoch, self._begun)
+            self._begun = 0
+        else:  # Lightning asks for the epoch's length before it says so
+            self._made["train"].set_epoch(trainer.current_epoch)
         return self._made["train"]
 
     def val_dataloader(self) -> BatchLoader:

@@ -17,6 +17,7 @@ from mtpsl.evaluation.scores import Scores
 from mtpsl.objectives import Objective
 from mtpsl.structures import Batch, Losses, ScoredBatch
 from mtpsl.tasks import Task
+from mtpsl.training.epoch_means import EpochMeans
 from mtpsl.training.length import decided
 from mtpsl.training.optimizer import apply_rates, changes_each_step, encoder_of, make_optimizer
 from mtpsl.training.settings import TrainingSettings
@@ -48,6 +49,8 @@ class TrainingModule(lightning.LightningModule):
         self.evaluator = Evaluator(tasks)
         self.scores: Scores | None = None
         self._epochs_done = 0.0
+        self._batches_done = 0
+        self.means = EpochMeans()
         if settings.freeze_encoder:
             encoder_of(network).requires_grad_(False)
         if settings.channels_last:
@@ -60,15 +63,24 @@ class TrainingModule(lightning.LightningModule):
         optimizer, scheduler = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
         assert isinstance(optimizer, torch.optim.Optimizer)
         assert isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR)
-        self._epochs_done = float(self.current_epoch)
+        self._epochs_done = self.current_epoch + self._batches_done / float(self.trainer.num_training_batches)
         if not changes_each_step(self.settings):
             scheduler.last_epoch = self.current_epoch  # it counted steps if the schedule was another
         apply_rates(optimizer, scheduler, self._wanted)
+        self._prepare_epoch()
+
+    def continue_epoch(self, batches: int) -> None:
+        """Tell, before training starts, that so many batches of its first epoch were trained on already."""
+        self._batches_done = batches
 
     def on_train_epoch_start(self) -> None:
-        """Seed this epoch; forget the scores of the last."""
+        """Seed this epoch; forget the scores and losses of the last."""
         torch.manual_seed(epoch_seed(self.settings.seed, self.current_epoch, self.global_rank))
         self.scores = None
+        self.means.reset()
+        self._prepare_epoch()
+
+    def _prepare_epoch(self) -> None:
         if self.settings.freeze_encoder:
             encoder_of(self.network).eval()  # its norms were switched to training with the rest
         # the last epoch is validated, whatever validate_every says
@@ -95,7 +107,7 @@ class TrainingModule(lightning.LightningModule):
         total = losses.total()
         values = {"loss": total, **{f"loss/{n}": x for n, x in {**losses.tasks, **losses.auxiliary}.items()}}
         for name, value in values.items():
-            self._log_mean(name, value, len(batch))
+            self.means.add(name, value, len(batch))
         if isinstance(self.weighting, LossWeighting):
             return self.weighting.total(losses, self.network, batch)
         return total
@@ -117,7 +129,7 @@ class TrainingModule(lightning.LightningModule):
             scale = 1 / self.trainer.accumulate_grad_batches
             self.weighting.backward(losses, self.network, batch, others=self.objective.parameters(), scale=scale)
         for task, weight in self.weighting.weights.items():
-            self._log_mean(f"weight/{task}", weight, len(batch))
+            self.means.add(f"weight/{task}", weight, len(batch))
 
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
@@ -166,18 +178,6 @@ class TrainingModule(lightning.LightningModule):
         model = self.trainer.strategy.model
         if isinstance(model, DistributedDataParallel) and not isinstance(self.weighting, LossWeighting):
             model.require_backward_grad_sync, model.require_forward_param_sync = False, True
-
-    def _log_mean(self, name: str, value: Tensor, count: int) -> None:
-        """Log the mean over the epoch's images."""
-        self.log(
-            name,
-            value.detach(),
-            prog_bar=name == "loss",
-            on_step=False,
-            on_epoch=True,
-            batch_size=count,
-            sync_dist=self.trainer.world_size > 1,
-        )
 
 
 def in_channels_last(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -19,11 +18,12 @@ from mtpsl.data.check.variety import require_variety
 from mtpsl.errors import UserError
 from mtpsl.evaluation.scores import Scores
 from mtpsl.phrases import resuming
+from mtpsl.processes import is_main_process
 from mtpsl.structures import Batch
 from mtpsl.training.beginning import Beginning
 from mtpsl.training.best import BestEpoch, stopped_early
 from mtpsl.training.build import build_augmentation, build_network, build_objective, build_weighting
-from mtpsl.training.callbacks import History, LastCheckpoint
+from mtpsl.training.callbacks import History, LastCheckpoint, LogMeans
 from mtpsl.training.cameras import require_cameras
 from mtpsl.training.class_balance import with_class_weights
 from mtpsl.training.config import RunConfig
@@ -34,6 +34,7 @@ from mtpsl.training.length import decisions, with_length
 from mtpsl.training.loaders import Loaders
 from mtpsl.training.loggers import LogSheets, close, make_loggers, need_loggers
 from mtpsl.training.malloc import keep_freed_memory
+from mtpsl.training.middle import MiddleCheckpoint
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.objects import Objects, checked_network
 from mtpsl.training.own_code import code_of
@@ -58,7 +59,7 @@ def train(
     Args:
         config: what to train.
         out: the run folder; new, or with `resume` an existing one.
-        resume: continue from the last complete checkpoint, or from the start where there is none.
+        resume: continue from the last checkpoint, or from the start where there is none.
         progress: show a progress bar.
         objects: what takes the place of what the configuration names.
 
@@ -67,7 +68,7 @@ def train(
     """
     folder, objects = RunFolder(out), objects or Objects()
     need_loggers(config)
-    main = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    main = is_main_process()
     if main and not resume:
         folder.check_new()
     begin = Beginning.find(folder, config, resume=resume)
@@ -103,7 +104,7 @@ def train(
     begin.load(config, data.tasks, network, objective, weighting)
     config = with_precision(config, folder, network, size)
     module = TrainingModule(network, objective, data.tasks, augmentation, config.training, weighting)
-    loaders = Loaders(config, data, objective)
+    loaders = Loaders(config, data, objective, begun=begin.batches)
     callbacks = run_callbacks(config, data, folder, size, progress)
 
     def shown_batches() -> Iterable[Batch]:
@@ -165,7 +166,9 @@ def run_callbacks(
     average = [] if config.training.ema is None else [EMAWeightAveraging(decay=config.training.ema)]
     last = LastCheckpoint(folder, record(config, data), best.copy)
     expected = [ExpectedTime()] if progress else []
-    return [StopAtNonFinite(folder), best, History(folder, write_scores), *average, last, *expected]
+    stop = StopAtNonFinite(folder)
+    middle = MiddleCheckpoint(folder, config.training.checkpoint_minutes, stop.require_finite)
+    return [LogMeans(), stop, best, History(folder, write_scores), *average, last, middle, *expected]
 
 
 def fit(trainer: lightning.Trainer, module: TrainingModule, loaders: Loaders, begin: Beginning) -> None:
@@ -184,7 +187,7 @@ def fit(trainer: lightning.Trainer, module: TrainingModule, loaders: Loaders, be
         trainer.fit(module, datamodule=loaders, ckpt_path=begin.checkpoint, weights_only=True)
     except SystemExit as error:  # Lightning's answer to Ctrl-C
         path = begin.folder.path
-        raise UserError(f"interrupted: {resuming(path)} continues after the last complete epoch") from error
+        raise UserError(f"interrupted: {resuming(path)} continues where it was saved last") from error
 
 
 def with_code(config: RunConfig, data: RunData) -> RunConfig:

@@ -46,6 +46,11 @@ class RunFolder:
         return self.path / "checkpoints" / "last.ckpt"
 
     @property
+    def middle(self) -> Path:
+        """The state in the middle of the epoch after that one, while there is one."""
+        return self.path / "checkpoints" / "middle.ckpt"
+
+    @property
     def failure(self) -> Path:
         """The step that the run stopped at because its loss was not finite."""
         return self.path / "failure.pt"
@@ -217,13 +222,13 @@ class RunFolder:
         """The file of the last checkpoint or of the best."""
         return self.best if which == "best" else self.checkpoint
 
-    def load_checkpoint(self, which: Which = "last") -> dict[str, Any]:
-        """The last checkpoint or the best, read without executing anything.
+    def load_checkpoint(self, which: Which | Literal["middle"] = "last") -> dict[str, Any]:
+        """The last checkpoint, the best or that in the middle of an epoch, read without executing anything.
 
         Raises:
             UserError: there is none, or it is not a checkpoint of this package.
         """
-        file = self.checkpoint_file(which)
+        file = self.middle if which == "middle" else self.checkpoint_file(which)
         if which == "best" and not file.is_file():
             raise UserError(f"{self.path} has no best checkpoint: training keeps one with --training.keep_best true")
         if not file.is_file():

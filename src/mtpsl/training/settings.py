@@ -50,6 +50,8 @@ class TrainingSettings:
         compile: compile the network with torch.compile.
         accelerator: `auto`, `cpu` or `gpu`.
         devices: processes (GPUs or CPU processes); each gets `batch_size` images per step.
+        checkpoint_minutes: write checkpoints/middle.ckpt after so many minutes within an epoch, so that a run that ends
+            unexpectedly loses no more than them; 0 for none. SIGTERM and SIGUSR1 write one in any case.
         sheets: how many validation images are drawn into the run folder at the end.
         report: write `report.html` at the end, a page that shows the run.
         logger: where losses and scores of each epoch also go, and sheets at each validation: any of `tensorboard`,
@@ -87,6 +89,7 @@ class TrainingSettings:
     compile: bool = False
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = 1
+    checkpoint_minutes: float = 10.0
     sheets: int = 4
     report: bool = True
     logger: Sequence[Literal["tensorboard", "csv", "wandb", "mlflow"]] = ()
@@ -102,7 +105,7 @@ class TrainingSettings:
             raise ValueError(
                 f"training.border {self.border} belongs to training.rotation or training.rescale, which let a border in"
             )
-        for name in ("weight_decay", "sheets"):
+        for name in ("weight_decay", "checkpoint_minutes", "sheets"):
             check_not_negative(**{f"training.{name}": getattr(self, name)})
         for name in ("lr", "clip", "encoder_lr_factor"):
             check_positive(**{f"training.{name}": getattr(self, name)})

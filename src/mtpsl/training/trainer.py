@@ -69,6 +69,7 @@ REMARKS = (
     ".*overridden `transfer_batch_to_device`.*",
     ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning 2.6 with torch 2.15
     ".*weights_only.*",
+    ".*dataloader is not resumable.*",  # the loader starts at the right batch
     ".*It is recommended to use `self.log.*sync_dist.*",  # metrics are summed over processes before they are logged
     ".*checkpoint directory.*exists and is not empty.*",
     ".*in eval mode at the start of training.*",  # the teacher of an objective stays so

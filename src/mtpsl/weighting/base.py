@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,6 +23,9 @@ class Weighting(nn.Module, ABC):
 
     #: the graph is walked more than once, which some compilers have to know
     retains_graph = False
+
+    #: attributes with what this process counted since it was last added up, for a checkpoint within an epoch
+    per_process: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, tasks: Sequence[str]) -> None:
         super().__init__()

@@ -25,6 +25,7 @@ class DWA(LossWeighting):
         temperature: T; the larger, the more even the weights (the authors: 2).
     """
 
+    per_process = ("_counted",)
     averages: Float[Tensor, "2 k"]
 
     def __init__(self, tasks: Sequence[str], *, temperature: float = 2.0) -> None:
