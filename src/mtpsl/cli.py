@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from mtpsl import commands
 from mtpsl.errors import StoppedError, UserError
 from mtpsl.files import at_home
+from mtpsl.launched import launched_first_here
 from mtpsl.plugins import trusting
 from mtpsl.terminal import make_safe
 
@@ -83,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             COMMANDS[words[0]](words[1:])
     except StoppedError as error:
         # of several processes on a machine the first one answers: it would be killed if another one failed
-        return fail(str(error), error.status) if os.environ.get("LOCAL_RANK", "0") == "0" else 0
+        return fail(str(error), error.status) if launched_first_here() else 0
     except UserError as error:
         return fail(str(error))
     except OSError as error:  # a full disk, a file without permission

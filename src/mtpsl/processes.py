@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from jaxtyping import Bool, Float
 from torch import Tensor, distributed
+
+from mtpsl.launched import launched_first
 
 
 def is_distributed() -> bool:
@@ -15,14 +16,10 @@ def is_distributed() -> bool:
 
 
 def is_main_process() -> bool:
-    """Whether this is the first of all training processes, also before they have found each other.
-
-    What starts them says so: torchrun in RANK, SLURM in SLURM_PROCID, Lightning in NODE_RANK and LOCAL_RANK.
-    """
+    """Whether this is the first of all training processes, also before they have found each other."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank() == 0
-    names = ("RANK",) if "RANK" in os.environ else ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
-    return all(os.environ.get(name, "0") == "0" for name in names)
+    return launched_first()
 
 
 def sum_over_processes(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

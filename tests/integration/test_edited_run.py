@@ -62,10 +62,14 @@ OTHER: dict[str, Any] = {
     "training.compile": True,
     "training.accelerator": "auto",
     "training.devices": 2,
+    "training.num_nodes": 2,
+    "training.strategy": "ddp",
+    "training.sync_batchnorm": True,
     "training.checkpoint_minutes": 5.0,
 }
 """Another value of every option that may change."""
 WITH = {"training.border": "training.rotation", "training.rescale_draw": "training.rescale"}
+WITH |= dict.fromkeys(["training.strategy", "training.sync_batchnorm"], "training.devices")
 """Options that belong to another one."""
 
 
@@ -143,7 +147,8 @@ def test_every_other_option_is_refused_by_name(option: str) -> None:
             changed_options(Path("run"), now, checkpoint)
 
 
-NOT_BUILT = {"training.devices", "training.compile"}  # which start processes and compilers
+PROCESSES = {"training.devices", "training.num_nodes", "training.strategy", "training.sync_batchnorm"}
+NOT_BUILT = {*PROCESSES, "training.compile"}  # which start processes and compilers
 NOT_HERE = {"data.root", "data.description", "data.labels", "data.label_cache"}  # other data or another layout
 
 

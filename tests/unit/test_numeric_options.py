@@ -33,7 +33,9 @@ SEED = [2**63, -(2**70)]
 NONSENSE: dict[str, list[Any]] = {
     **dict.fromkeys(["decoder_channels", "head_channels", "discriminator_channels", "mapping.film_halving"], COUNT),
     **dict.fromkeys(["extensions.max_pairs", "optim_niter", "epochs", "patience", "batch_size", "accumulate"], COUNT),
-    **dict.fromkeys(["validate_every", "devices", "classes", "limit", "scenes_train", "scenes_val"], COUNT),
+    **dict.fromkeys(
+        ["validate_every", "devices", "num_nodes", "classes", "limit", "scenes_train", "scenes_val"], COUNT
+    ),
     **dict.fromkeys(["width", "mapping.width", "mapping.lr", "mapping.film_lr", "discriminator_lr"], POSITIVE),
     "encoder_lr_factor": POSITIVE,
     **dict.fromkeys(["temperature", "weight_lr", "lr", "clip", "cache_limit"], POSITIVE),

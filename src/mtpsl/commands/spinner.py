@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from mtpsl.launched import launched_first
 
 
 @contextmanager
@@ -15,6 +16,6 @@ def loading() -> Iterator[None]:
     """
     from rich.console import Console
 
-    console = Console(stderr=True, quiet=os.environ.get("LOCAL_RANK", "0") != "0")
+    console = Console(stderr=True, quiet=not launched_first())
     with console.status("Loading PyTorch"):
         yield

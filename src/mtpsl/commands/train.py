@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mtpsl.commands.recipes import find_recipe
 from mtpsl.commands.spinner import loading
 from mtpsl.errors import UserError
+from mtpsl.launched import launched_first
 from mtpsl.plugins import CODE, trust_from_here
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def train(arguments: Sequence[str]) -> None:
 
     with loading():
         from mtpsl.training.malloc import memory_needed
+        from mtpsl.training.nodes import writes_run
         from mtpsl.training.run import train as train_run
 
     folder = Path(resume if resume is not None else str(out))
@@ -66,7 +67,8 @@ def train(arguments: Sequence[str]) -> None:
         scores = train_run(config, folder, resume=resume is not None, progress=not quiet)
     if resume is not None and modified(RunFolder(folder).checkpoint) == before:
         print(f"{resume}: was trained to its last epoch already")
-    report(scores, folder)
+    if writes_run(config.training):
+        report(scores, folder)
 
 
 def read_configuration(words: Sequence[str], recipes: Sequence[str], resume: str | None) -> RunConfig:
@@ -83,7 +85,7 @@ def read_configuration(words: Sequence[str], recipes: Sequence[str], resume: str
         copies = path.parent / CODE
     if resume is None and not recipes:
         stored, note = without_recipe(read_options(find_recipe(USUAL)), words)
-        if note is not None and os.environ.get("LOCAL_RANK", "0") == "0":
+        if note is not None and launched_first():
             print(note, file=sys.stderr)
     where = resume or " and ".join(recipes) or "the recipe"
     others = ("out", "resume", "quiet", "trust-code")
@@ -93,16 +95,18 @@ def read_configuration(words: Sequence[str], recipes: Sequence[str], resume: str
 def train_each_task(config: RunConfig, folder: Path, *, progress: bool) -> None:
     """Train a network per task, in a run folder each."""
     from mtpsl.training.malloc import memory_needed
+    from mtpsl.training.nodes import writes_run
     from mtpsl.training.run import train as train_run
     from mtpsl.training.run_data import run_data
 
-    if folder.exists() and os.environ.get("LOCAL_RANK", "0") == "0":
+    if folder.exists() and writes_run(config.training):
         raise UserError(f"{folder} exists already: choose another --out")
     names = [task.name for task in run_data(config).tasks]
     for name, single in [(name, config.single(name, names)) for name in names]:
         with memory_needed(LESS_MEMORY):
             scores = train_run(single, folder / name, progress=progress)
-        report(scores, folder / name)
+        if writes_run(config.training):
+            report(scores, folder / name)
 
 
 def modified(file: Path) -> int:
@@ -111,12 +115,9 @@ def modified(file: Path) -> int:
 
 
 def report(scores: dict[str, Any], folder: Path) -> None:
-    """Print the scores of the last epoch (in the first of several processes)."""
+    """Print the scores of the last epoch."""
     from mtpsl.commands.evaluate import print_scores
     from mtpsl.training.run_folder import RunFolder
-
-    if os.environ.get("LOCAL_RANK", "0") != "0":
-        return
 
     print_scores(scores, f"{folder}, last epoch")
     if (page := folder / "report.html").is_file():

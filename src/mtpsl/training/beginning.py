@@ -12,10 +12,10 @@ from torch import nn
 from mtpsl.errors import UserError
 from mtpsl.objectives import Objective
 from mtpsl.phrases import command
-from mtpsl.processes import is_main_process
 from mtpsl.tasks import Task
 from mtpsl.training.config import RunConfig
 from mtpsl.training.continued import batches_done, cut_otherwise, epochs_done
+from mtpsl.training.nodes import writes_run
 from mtpsl.training.run_folder import RunFolder
 from mtpsl.training.trained import load_weights
 from mtpsl.weighting import Weighting
@@ -51,7 +51,7 @@ class Beginning:
         if middle and (not last or epochs_done(middle) >= epochs_done(last)):  # else of an epoch that is complete
             if not (changed := cut_otherwise(middle, config)):
                 return cls(folder, folder.middle, middle, known=folder)
-            if is_main_process():
+            if writes_run(config.training):
                 print(
                     f"{folder.path}: epoch {epochs_done(middle) + 1} begins anew: {' and '.join(changed)} decide which "
                     "images a step sees, and differ from those of the part that is done",

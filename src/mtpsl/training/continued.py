@@ -60,6 +60,9 @@ FOR_LATER_EPOCHS = {
     "training.compile",
     "training.accelerator",
     "training.devices",
+    "training.num_nodes",
+    "training.strategy",
+    "training.sync_batchnorm",
     "training.checkpoint_minutes",
 }
 """Options that may change while there are epochs left: how the network is optimized in them, and on what machine. What
@@ -69,7 +72,7 @@ KEY = "mtpsl"
 """The key of `record` in a checkpoint."""
 MIDDLE = "mtpsl_middle"
 """The key of what a checkpoint in the middle of an epoch holds beside (`training.middle`)."""
-CUTS_EPOCHS = ("batch_size", "drop_last", "accumulate", "devices")
+CUTS_EPOCHS = ("batch_size", "drop_last", "accumulate", "devices", "num_nodes")
 """Options of `training` that decide which images a step sees: with another value an epoch begins anew."""
 
 

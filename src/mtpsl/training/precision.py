@@ -14,6 +14,7 @@ from torch import nn
 
 from mtpsl.training.config import RunConfig
 from mtpsl.training.length import decided
+from mtpsl.training.nodes import wait_for, writes_run
 from mtpsl.training.run_folder import RunFolder
 
 Precision = Literal["32", "bf16-mixed"]
@@ -37,7 +38,7 @@ def as_decided(config: RunConfig, folder: RunFolder) -> RunConfig:
 def with_precision(config: RunConfig, folder: RunFolder, network: nn.Module, size: tuple[int, int]) -> RunConfig:
     """A configuration whose precision is decided; it stays as it is where it is not `auto`.
 
-    Processes beside the first do as that one, which has written its configuration by then.
+    Processes beside the first do as that one, which writes its configuration when it has decided.
 
     Args:
         config: of the run.
@@ -45,6 +46,8 @@ def with_precision(config: RunConfig, folder: RunFolder, network: nn.Module, siz
         network: what is measured, in a copy.
         size: height and width of images.
     """
+    if config.training.precision == "auto" and not writes_run(config.training):
+        wait_for(folder.config)
     config = as_decided(config, folder)
     if config.training.precision != "auto":
         return config

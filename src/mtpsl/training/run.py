@@ -18,7 +18,6 @@ from mtpsl.data.check.variety import require_variety
 from mtpsl.errors import UserError
 from mtpsl.evaluation.scores import Scores
 from mtpsl.phrases import resuming
-from mtpsl.processes import is_main_process
 from mtpsl.structures import Batch
 from mtpsl.training.beginning import Beginning
 from mtpsl.training.best import BestEpoch, stopped_early
@@ -36,6 +35,7 @@ from mtpsl.training.loggers import LogSheets, close, make_loggers, need_loggers
 from mtpsl.training.malloc import keep_freed_memory
 from mtpsl.training.middle import MiddleCheckpoint
 from mtpsl.training.module import TrainingModule
+from mtpsl.training.nodes import check_processes, writes_run
 from mtpsl.training.objects import Objects, checked_network
 from mtpsl.training.own_code import code_of
 from mtpsl.training.pictures import draw_pictures
@@ -68,7 +68,8 @@ def train(
     """
     folder, objects = RunFolder(out), objects or Objects()
     need_loggers(config)
-    main = is_main_process()
+    check_processes(config.training)
+    main = writes_run(config.training)
     if main and not resume:
         folder.check_new()
     begin = Beginning.find(folder, config, resume=resume)
@@ -175,7 +176,7 @@ def fit(trainer: lightning.Trainer, module: TrainingModule, loaders: Loaders, be
     """Train to the last epoch.
 
     Raises:
-        UserError: interrupted.
+        UserError: interrupted, or the strategy cannot do it.
     """
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
@@ -185,6 +186,13 @@ def fit(trainer: lightning.Trainer, module: TrainingModule, loaders: Loaders, be
         module.network.compile()
     try:
         trainer.fit(module, datamodule=loaders, ckpt_path=begin.checkpoint, weights_only=True)
+    except RuntimeError as error:
+        if "not used in producing the loss" not in str(error):  # Lightning's words for what DDP says
+            raise
+        raise UserError(
+            f"training.strategy {loaders.config.training.strategy}: a step has no gradient of some weights, such as "
+            "those of a task that no image has a label of: leave it at auto"
+        ) from error
     except SystemExit as error:  # Lightning's answer to Ctrl-C
         path = begin.folder.path
         raise UserError(f"interrupted: {resuming(path)} continues where it was saved last") from error

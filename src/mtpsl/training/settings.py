@@ -49,7 +49,12 @@ class TrainingSettings:
         channels_last: memory layout that speeds convolutions up, above all with bf16.
         compile: compile the network with torch.compile.
         accelerator: `auto`, `cpu` or `gpu`.
-        devices: processes (GPUs or CPU processes); each gets `batch_size` images per step.
+        devices: processes (GPUs or CPU processes) on every node; each gets `batch_size` images per step.
+        num_nodes: machines that train together, each with `devices` processes (docs/runs.md says how to start them).
+        strategy: how several processes work together, by Lightning's names: `auto` and
+            `ddp_find_unused_parameters_true` wait for no gradient that a step lacks, `ddp` is a little quicker where
+            every step has the gradient of every weight.
+        sync_batchnorm: let batch norms count the images of all processes (GPUs only).
         checkpoint_minutes: write checkpoints/middle.ckpt after so many minutes within an epoch, so that a run that ends
             unexpectedly loses no more than them; 0 for none. SIGTERM and SIGUSR1 write one in any case.
         sheets: how many validation images are drawn into the run folder at the end.
@@ -89,6 +94,9 @@ class TrainingSettings:
     compile: bool = False
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = 1
+    num_nodes: int = 1
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
+    sync_batchnorm: bool = False
     checkpoint_minutes: float = 10.0
     sheets: int = 4
     report: bool = True
@@ -96,7 +104,7 @@ class TrainingSettings:
     start_from: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "validate_every", "patience", "devices"):
+        for name in ("epochs", "batch_size", "accumulate", "validate_every", "patience", "devices", "num_nodes"):
             value = getattr(self, name)
             check_at_least_one(**{f"training.{name}": None if value == "auto" else value})
         if self.rescale_draw != "log" and self.rescale is None:
@@ -127,7 +135,15 @@ class TrainingSettings:
             raise ValueError(f"training.photometric should lie between 0 and 1, not {self.photometric}")
         if self.freeze_encoder and self.encoder_lr_factor != 1:
             raise ValueError("training.freeze_encoder leaves training.encoder_lr_factor without effect: use one")
+        if self.processes == 1 and (self.sync_batchnorm or self.strategy != "auto"):
+            name = "strategy" if self.strategy != "auto" else "sync_batchnorm"
+            raise ValueError(f"training.{name} belongs to several training.devices or training.num_nodes: give both")
         check_seed("training.seed", self.seed)
+
+    @property
+    def processes(self) -> int:
+        """How many train together, over all nodes."""
+        return self.devices * self.num_nodes
 
 
 def names(settings: type) -> list[str]:

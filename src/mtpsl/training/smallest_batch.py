@@ -20,8 +20,8 @@ def smallest_batch(images: int, training: TrainingSettings) -> int:
     >>> smallest_batch(9, TrainingSettings(batch_size=4))
     4
     """
-    share, batch_size = -(-images // training.devices), decided(training.batch_size)
-    if training.drop_last and images >= batch_size * training.devices:
+    share, batch_size = -(-images // training.processes), decided(training.batch_size)
+    if training.drop_last and images >= batch_size * training.processes:
         return batch_size
     return share % batch_size or batch_size
 

@@ -13,6 +13,7 @@ from mtpsl.errors import UserError
 from mtpsl.training.callbacks import ProgressBar
 from mtpsl.training.config import RunConfig
 from mtpsl.training.length import decided
+from mtpsl.training.nodes import own_environment
 from mtpsl.training.run_folder import RunFolder
 
 
@@ -28,22 +29,40 @@ def make_trainer(
     quiet_lightning()
     bar: list[Callback] = [ProgressBar()] if progress else []
     try:
-        return lightning_trainer(config, folder, [*callbacks, *bar], progress, varies)
+        trainer = lightning_trainer(config, folder, [*callbacks, *bar], progress, varies)
     except MisconfigurationException as error:
         raise UserError(
-            f"training.accelerator {training.accelerator}, training.devices {training.devices}: {error}"
+            f"training.accelerator {training.accelerator}, training.devices {training.devices}, training.strategy "
+            f"{training.strategy}: {error}"
         ) from error
+    check_norms(training.sync_batchnorm, trainer.strategy.root_device.type)
+    return trainer
+
+
+def check_norms(synchronized: bool, kind: str) -> None:
+    """Refuse norms that torch cannot synchronize on a kind of device.
+
+    Raises:
+        UserError: they are asked for on the CPU.
+    """
+    if synchronized and kind == "cpu":
+        raise UserError("training.sync_batchnorm needs GPUs, since torch has it for none but them: leave it out")
 
 
 def lightning_trainer(
     config: RunConfig, folder: RunFolder, callbacks: list[Callback], progress: bool, varies: bool
 ) -> lightning.Trainer:
     """The settings of a run as Lightning calls them."""
-    training = config.training
+    training, strategy = config.training, "auto"
+    if training.processes > 1:  # labels that a batch lacks leave heads without a gradient
+        strategy = "ddp_find_unused_parameters_true" if training.strategy == "auto" else training.strategy
     return lightning.Trainer(
         accelerator=training.accelerator,
         devices=training.devices,
-        strategy="ddp_find_unused_parameters_true" if training.devices > 1 else "auto",
+        num_nodes=training.num_nodes,
+        strategy=strategy,
+        sync_batchnorm=training.sync_batchnorm,
+        plugins=[*own_environment()],
         precision="bf16-mixed" if training.precision == "bf16-mixed" else "32-true",
         max_epochs=decided(training.epochs),
         reload_dataloaders_every_n_epochs=int(varies),  # else Lightning keeps the first epoch's number of batches
