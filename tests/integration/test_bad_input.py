@@ -284,3 +284,10 @@ def test_a_demo_that_was_begun_with_other_options_is_kept(tmp_path: Path, capsys
     RunFolder(tmp_path / "supervised").create(parse_config([], read_options(find("recipes", "demo"))), [])
     assert main(["demo", "--out", str(tmp_path), "--seed", "7"]) == 2
     assert "was begun with seed 0, not 7: choose another --out" in capsys.readouterr().err
+
+
+def test_options_of_training_are_not_passed_over_by_other_commands(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "--data.name is unknown: did you mean --name?" in complaint(capsys, "check", data, "--data.name", "nyud")
+    assert "--data.size is unknown" in complaint(capsys, "convert", data, data.parent / "out", "--data.size=32,32")

@@ -40,7 +40,9 @@ def check(option: str, line: Line | None, observe: Observe, table: str) -> None:
     after = observe([*beside, f"--{option}", line.value])
     assert before.keys() == after.keys()
     changed = {name for name in before if not same(before[name], after[name])}
-    assert changed == line.changes, f"--{option} {line.value} changes {sorted(changed)}: see {table}"
+    assert changed == line.changes, (
+        f"--{option} {line.value} changes {sorted(changed)}: see {table}, or add a line for this choice"
+    )
 
 
 def check_no_other(lines: Iterable[str], options: Iterable[str], table: str) -> None:

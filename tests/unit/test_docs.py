@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from mtpsl.data.registry import DATASETS
+from mtpsl.objectives import OBJECTIVES
+from mtpsl.weighting import WEIGHTINGS
+
 ROOT = Path(__file__).parents[2]
 PAGES = [path for pattern in ("*.md", "docs/*.md", "benchmarks/*.md") for path in sorted(ROOT.glob(pattern))]
 WIDE = 100
@@ -54,3 +58,13 @@ def test_lines_are_no_wider_than_one_reads(path: Path) -> None:
         number for number, line in prose(path) if len(line) > WIDE and not line.startswith("|") and " " in line.strip()
     ]
     assert not wide, f"{path}: lines {wide}: `mdformat --wrap 100` breaks them"
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [("datasets.md", DATASETS), ("objectives.md", OBJECTIVES), ("weighting.md", WEIGHTINGS)],
+)
+def test_every_name_that_users_choose_has_its_place_in_the_docs(page: str, names: dict[str, type]) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    missing = [name for name in names if f"`{name}`" not in text]
+    assert not missing, f"docs/{page} says nothing of {', '.join(missing)}"

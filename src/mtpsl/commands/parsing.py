@@ -74,6 +74,12 @@ def parse(parser: jsonargparse.ArgumentParser, arguments: Sequence[str]) -> json
     Raises:
         UserError: an argument is unknown, missing or of another type.
     """
+    places = {action.dest for action in parser._actions if not action.option_strings}
+    for word in arguments:  # jsonargparse passes over `--data.name X` where `data` is a folder's place
+        name = word.removeprefix("--").partition("=")[0] if word.startswith("--") else ""
+        if name.partition(".")[0] in places:
+            known = {*parser.get_defaults().keys()} - places
+            raise UserError(f"{unknown_message(name, known)} (`{parser.prog} --help` lists all)")
     try:
         return parser.parse_args(with_brackets(parser, arguments))
     except jsonargparse.ArgumentError as error:

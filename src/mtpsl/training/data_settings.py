@@ -7,23 +7,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
+from mtpsl.data.registry import DATASETS
 from mtpsl.options import check_at_least_one, check_not_negative, check_positive, check_seed
 from mtpsl.plugins import is_object, names_code
 
-LAYOUTS = (
-    "auto",
-    "folder",
-    "packed",
-    "merged",
-    "cityscapes_mtan",
-    "cityscapes",
-    "nyuv2",
-    "nyuv2_raw",
-    "nyud",
-    "pascal",
-    "taskonomy",
-    "scenes",
-)
+LAYOUTS = ("auto", *DATASETS, "scenes")
 """What `data.name` may be, beside code of one's own."""
 
 

@@ -75,7 +75,7 @@ def test_losses_and_gradients_are_finite_and_keys_the_same(
     assert all(grad is None or grad.isfinite().all() for grad in gradients(network, objective))
     names = [task.name for task in objective.tasks]
     assert [*losses.tasks] == names
-    assert set(losses.auxiliary) == expected_keys(name, names)
+    assert set(losses.auxiliary) == expected_keys(name, names), f"say in expected_keys what {name} adds"
 
 
 @pytest.mark.parametrize(("name", "progress"), CASES)

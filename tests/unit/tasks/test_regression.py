@@ -14,7 +14,7 @@ from mtpsl.augmentation.rotate import Rotation
 from mtpsl.augmentation.zoom_crop import Augmentation
 from mtpsl.data.check.statistics import statistics_of
 from mtpsl.data.formats import RegressionFormat
-from mtpsl.data.formats.lossless import describe, label_array, require_equal
+from mtpsl.data.formats.lossless import describe, require_equal
 from mtpsl.errors import UserError
 from mtpsl.structures import Batch
 from mtpsl.tasks import Regression
@@ -141,7 +141,7 @@ def test_a_converted_label_is_the_same_to_the_bit() -> None:
     entry = describe("albedo", source)
     again = RegressionFormat(**{key: value for key, value in entry.items() if key != "type"})
     assert again.task("albedo").options() == source.task("albedo").options()
-    require_equal(again, label_array(again, target, valid), Path("a.npy"), target, valid)
+    require_equal(again, again.encode(target, valid), Path("a.npy"), target, valid)
 
 
 WRONG_FILES = [

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from mtpsl.data.formats.base import LabelFormat
-from mtpsl.data.formats.lossless import describe, label_array, require_equal, suffix
+from mtpsl.data.formats.lossless import describe, require_equal
 from mtpsl.data.layouts.description import parse_description
 from mtpsl.data.layouts.packed import DESCRIPTION, VERSION
 from mtpsl.data.layouts.records import Record, pack, record_from
@@ -163,8 +163,8 @@ class FolderWriter(Writer):
         stem = self.stems[item.key]
         for task, (target, valid) in item.labels.items():
             reader = self.formats[task]
-            path = self.split / task / f"{stem}{suffix(reader)}"
-            array = label_array(reader, target, valid)
+            path = self.split / task / f"{stem}{reader.suffix}"
+            array = reader.encode(target, valid)
             require_equal(reader, array, path, target, valid)
             save(path, array)
         save(self.split / "image" / f"{stem}.png", picture(item))

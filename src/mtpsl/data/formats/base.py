@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mtpsl.data.formats.files import nearest
@@ -32,6 +32,8 @@ class LabelFormat(ABC):
 
     #: the task type whose labels these are
     kind: ClassVar[str]
+    #: of files that hold such labels without loss (`encode`)
+    suffix: ClassVar[str] = ".png"
 
     @abstractmethod
     def task(self, name: str) -> Task:
@@ -40,6 +42,10 @@ class LabelFormat(ABC):
     @abstractmethod
     def decode(self, stored: np.ndarray, path: Path) -> Label:
         """Target and valid pixels of what a file holds; `path` decides about its kind and is named in errors."""
+
+    @abstractmethod
+    def encode(self, target: Tensor, valid: Bool[Tensor, "h w"]) -> np.ndarray:
+        """What a file (of `suffix`) holds from which `decode` gives the label back, if this is a `lossless_format`."""
 
     def numbers(self, stored: Stored, path: Path) -> np.ndarray:
         """The numbers that count in what a file stores, (h, w) or (h, w, c).
@@ -109,6 +115,17 @@ def same_view(label: tuple[int, ...], image: tuple[int, int]) -> bool:
     """
     expected = label[1] * image[0] / image[1]
     return abs(label[0] - expected) <= max(1, 0.01 * expected)
+
+
+def whole_plane(target: Tensor, valid: Bool[Tensor, "h w"], ignore: int) -> np.ndarray:
+    """A target of whole numbers, (h, w) or (1, h, w), as a picture's; `ignore` where it is not known."""
+    kind = np.uint8 if ignore < 256 else np.uint16
+    return np.where(valid.numpy(), target.reshape(valid.shape).numpy(), ignore).astype(kind)
+
+
+def channels_last(target: Float[Tensor, "c h w"], valid: Bool[Tensor, "h w"], unknown: float) -> np.ndarray:
+    """A target as an array (h, w, c); `unknown` where it is not known."""
+    return np.where(valid.numpy()[..., None], np.moveaxis(target.numpy(), 0, 2), np.float32(unknown))
 
 
 def equal_channels(stored: np.ndarray) -> bool:

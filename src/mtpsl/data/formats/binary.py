@@ -13,7 +13,17 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mtpsl.data.formats.base import Given, Label, LabelFormat, Resized, integers, plane, positive, whole_numbers
+from mtpsl.data.formats.base import (
+    Given,
+    Label,
+    LabelFormat,
+    Resized,
+    integers,
+    plane,
+    positive,
+    whole_numbers,
+    whole_plane,
+)
 from mtpsl.data.formats.class_names import stored_numbers
 from mtpsl.data.formats.files import any_covered
 from mtpsl.data.formats.meanings import UNKNOWN, Meanings, counted
@@ -75,6 +85,10 @@ class EdgesFormat(LabelFormat):
         if (kind == UNKNOWN).any():
             raise UserError(f"{path}: {self._unknown(numbers, numbers[kind == UNKNOWN])}")
         return torch.from_numpy(kind.clip(0)).float()[None], torch.from_numpy(kind >= 0)
+
+    def encode(self, target: Tensor, valid: Bool[Tensor, "h w"]) -> np.ndarray:
+        """0 or 1; the number to ignore where unknown."""
+        return whole_plane(target, valid, integers("ignore", self.ignore)[0])
 
     def _unknown(self, numbers: np.ndarray, unknown: np.ndarray) -> str:
         """What is wrong with numbers that have no meaning, and how to mend it."""
@@ -141,6 +155,10 @@ class SaliencyFormat(LabelFormat):
             raise UserError(f"{path}: saliency {counted(wrong)} should be finite: correct the file")
         salient = numbers if numbers.dtype == np.bool_ else numbers > self._threshold(numbers[valid], path)
         return torch.from_numpy((valid & salient).astype(np.float32))[None], torch.from_numpy(valid)
+
+    def encode(self, target: Tensor, valid: Bool[Tensor, "h w"]) -> np.ndarray:
+        """0 or 1; the number to ignore where unknown."""
+        return whole_plane(target, valid, integers("ignore", self.ignore)[0])
 
     def _threshold(self, numbers: np.ndarray, path: Path) -> float:
         if self.threshold is not None:

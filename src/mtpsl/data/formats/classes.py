@@ -10,9 +10,19 @@ from typing import Any, ClassVar, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
+from torch import Tensor
 
-from mtpsl.data.formats.base import Given, Label, LabelFormat, equal_channels, is_color, is_integer, whole_numbers
+from mtpsl.data.formats.base import (
+    Given,
+    Label,
+    LabelFormat,
+    equal_channels,
+    is_color,
+    is_integer,
+    whole_numbers,
+    whole_plane,
+)
 from mtpsl.data.formats.class_names import named_classes, stored_numbers
 from mtpsl.data.formats.meanings import UNKNOWN, Meanings, color_codes, counted, show_color
 from mtpsl.data.formats.palettes import table_numbers
@@ -148,6 +158,10 @@ class ClassMapFormat(LabelFormat):
             if (index == UNKNOWN).any():
                 raise UserError(f"{path}: {self._unknown(numbers, numbers[index == UNKNOWN])}")
         return torch.from_numpy(index.clip(0)), torch.from_numpy(index >= 0)
+
+    def encode(self, target: Tensor, valid: Bool[Tensor, "h w"]) -> np.ndarray:
+        """Class indices; the number to ignore where unknown."""
+        return whole_plane(target, valid, self._ignored[0][0])
 
     def _by_color(self, stored: np.ndarray, path: Path) -> Int[np.ndarray, "h w"] | None:
         """The class of each pixel's color; None for a gray picture in RGB, whose numbers count."""

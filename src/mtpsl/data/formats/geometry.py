@@ -9,8 +9,10 @@ from typing import ClassVar, get_args
 
 import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
-from mtpsl.data.formats.base import Given, Label, LabelFormat, numbers_or_nan, plane, positive
+from mtpsl.data.formats.base import Given, Label, LabelFormat, channels_last, numbers_or_nan, plane, positive
 from mtpsl.data.formats.meanings import counted
 from mtpsl.data.formats.stored import Stored
 from mtpsl.errors import UserError
@@ -40,6 +42,7 @@ class DepthFormat(LabelFormat):
     loss: Given = "l1"
     gradient: Given = 0.0
     kind: ClassVar[str] = "depth"
+    suffix: ClassVar[str] = ".npy"
 
     def __post_init__(self) -> None:
         positive("scale", self.scale)
@@ -81,6 +84,10 @@ class DepthFormat(LabelFormat):
             )
         return torch.from_numpy(depth)[None], torch.from_numpy(valid)
 
+    def encode(self, target: Tensor, valid: Bool[Tensor, "h w"]) -> np.ndarray:
+        """Depth; NaN where missing."""
+        return channels_last(target, valid, math.nan)[..., 0]
+
 
 @dataclass(frozen=True)
 class NormalsFormat(LabelFormat):
@@ -101,6 +108,7 @@ class NormalsFormat(LabelFormat):
     loss: Given = "cosine"
     y_axis: Given = "up"
     kind: ClassVar[str] = "normals"
+    suffix: ClassVar[str] = ".npy"
 
     def __post_init__(self) -> None:
         for name in ("offset", "divisor"):
@@ -151,6 +159,10 @@ class NormalsFormat(LabelFormat):
         scale = np.where(np.abs(length - 1) <= 1e-6, 1, 1 / np.where(missing, 1, length)).astype(np.float32)
         unit = vectors * np.where(missing, 0, scale)
         return torch.from_numpy(unit), torch.from_numpy(~missing)
+
+    def encode(self, target: Tensor, valid: Bool[Tensor, "h w"]) -> np.ndarray:
+        """Unit vectors (h, w, 3); zero where missing."""
+        return channels_last(target, valid, 0)
 
 
 #: a vector as short as this has no direction: rounded zeros, or vectors that cancel out each other

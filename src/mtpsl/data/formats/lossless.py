@@ -17,8 +17,6 @@ from mtpsl.data.formats.own_format import OwnFormat
 from mtpsl.errors import UserError
 from mtpsl.plugins import class_name
 
-#: kinds of label whose numbers are real
-REAL = ("depth", "normals", "regression")
 #: what these files say about the numbers in them, in place of what the source's files said
 STORED: dict[str, Any] = {"ignore": 255, "scale": 1.0, "missing": "nan", "threshold": 0.5, "values": None}
 #: the same of one kind only
@@ -26,7 +24,7 @@ OF_KIND: dict[str, dict[str, Any]] = {"regression": {"offset": 0.0}}
 
 
 def describe(name: str, label_format: LabelFormat) -> dict[str, Any]:
-    """The entry in dataset.yaml of a task whose labels `stored` writes: the same task, other numbers in the files.
+    """The entry in dataset.yaml of a task whose files `LabelFormat.encode` makes: the same task, other numbers in them.
 
     Raises:
         UserError: such an entry cannot say what the source's format says.
@@ -49,29 +47,13 @@ def describe(name: str, label_format: LabelFormat) -> dict[str, Any]:
 
 
 def lossless_format(label_format: LabelFormat) -> LabelFormat:
-    """The format that reads what `label_array` makes of labels of another one; of one's own task that of its base.
+    """The format that encodes labels of another one, and reads them; of one's own task that of its base.
 
     Raises:
         UserError: as `describe`.
     """
     base = label_format.base if isinstance(label_format, OwnFormat) else label_format
     return FORMATS[base.kind](**{key: x for key, x in describe(base.kind, base).items() if key != "type"})
-
-
-def label_array(label_format: LabelFormat, target: Tensor, valid: Bool[Tensor, "h w"]) -> np.ndarray:
-    """The array of a label's file; `label_format` is the one that reads it."""
-    x, known = target.numpy(), valid.numpy()
-    if label_format.kind == "normals":
-        return np.where(known[..., None], np.moveaxis(x, 0, 2), np.float32(0))
-    if label_format.kind == "regression":
-        return np.where(known[..., None], np.moveaxis(x, 0, 2), np.float32(np.nan))
-    if label_format.kind == "multilabel":
-        return np.where(known[..., None], np.moveaxis(x, 0, 2), 255).astype(np.uint8)
-    plane = x[0] if x.ndim == 3 else x
-    if label_format.kind == "depth":
-        return np.where(known, plane, np.float32(np.nan))
-    ignore = int(label_format.ignore)  # type: ignore[attr-defined]
-    return np.where(known, plane, ignore).astype(np.uint8 if ignore < 256 else np.uint16)
 
 
 def require_equal(
@@ -85,11 +67,6 @@ def require_equal(
     again, known = label_format.decode(array, path)
     if not torch.equal(known, valid) or not torch.equal(again, target):
         raise UserError(f"{path}: this label cannot be stored as such a file without loss: convert with --to packed")
-
-
-def suffix(label_format: LabelFormat) -> str:
-    """Of the files of a task."""
-    return ".npy" if label_format.kind in (*REAL, "multilabel") else ".png"
 
 
 def _classes(entry: dict[str, Any]) -> int:

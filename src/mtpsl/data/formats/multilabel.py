@@ -9,8 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
-from mtpsl.data.formats.base import Given, Label, LabelFormat, integers, whole_numbers
+from mtpsl.data.formats.base import Given, Label, LabelFormat, channels_last, integers, whole_numbers
 from mtpsl.data.formats.class_names import stored_numbers
 from mtpsl.data.formats.meanings import UNKNOWN, Meanings, counted
 from mtpsl.data.formats.stored import read_stored
@@ -34,6 +36,7 @@ class MultiLabelFormat(LabelFormat):
     ignore: Given = ()
     values: Given = None
     kind: ClassVar[str] = "multilabel"
+    suffix: ClassVar[str] = ".npy"
 
     def __post_init__(self) -> None:
         named = isinstance(self.classes, list | tuple) and all(isinstance(name, str) for name in self.classes)
@@ -76,3 +79,7 @@ class MultiLabelFormat(LabelFormat):
             )
         valid = (kind >= 0).all(0)
         return torch.from_numpy(np.where(valid, kind, 0)).float(), torch.from_numpy(valid)
+
+    def encode(self, target: Tensor, valid: Bool[Tensor, "h w"]) -> np.ndarray:
+        """0 or 1 (h, w, classes); the number to ignore where unknown."""
+        return channels_last(target, valid, integers("ignore", self.ignore)[0]).astype(np.uint8)

@@ -39,11 +39,6 @@ class OwnFormat(LabelFormat):
         """The task type whose labels these are."""
         return self.base.kind
 
-    @property
-    def ignore(self) -> Any:
-        """The number that files hold where there is no label, of a base that has one."""
-        return self.base.ignore  # type: ignore[attr-defined]
-
     def task(self, name: str) -> Task:
         """The task of one's own.
 
@@ -54,6 +49,15 @@ class OwnFormat(LabelFormat):
         shared = {key: value for key, value in self.base.task(name).options().items() if key in known}
         with running(self.cls):
             return self.cls(name, **{**shared, **self.options})
+
+    @property
+    def suffix(self) -> str:  # type: ignore[override]
+        """As the base."""
+        return self.base.suffix
+
+    def encode(self, target: Tensor, valid: Bool[Tensor, "h w"]) -> np.ndarray:
+        """As the base."""
+        return self.base.encode(target, valid)
 
     def decode(self, stored: np.ndarray, path: Path) -> Label:
         """As the base."""

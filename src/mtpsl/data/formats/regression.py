@@ -9,8 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
-from mtpsl.data.formats.base import Given, Label, LabelFormat, numbers_or_nan, plane, positive
+from mtpsl.data.formats.base import Given, Label, LabelFormat, channels_last, numbers_or_nan, plane, positive
 from mtpsl.data.formats.meanings import counted
 from mtpsl.data.formats.stored import Stored
 from mtpsl.errors import UserError
@@ -45,6 +47,7 @@ class RegressionFormat(LabelFormat):
     offset: Given = 0.0
     missing: Given = "nan"
     kind: ClassVar[str] = "regression"
+    suffix: ClassVar[str] = ".npy"
 
     def __post_init__(self) -> None:
         check_regression(self.channels, self.loss, self.range, self.vector)
@@ -100,3 +103,7 @@ class RegressionFormat(LabelFormat):
                     "or `missing` in a dataset.yaml, or the file"
                 )
         return torch.from_numpy(np.ascontiguousarray(np.moveaxis(numbers, 2, 0))), torch.from_numpy(valid)
+
+    def encode(self, target: Tensor, valid: Bool[Tensor, "h w"]) -> np.ndarray:
+        """Numbers (h, w, c); NaN where missing."""
+        return channels_last(target, valid, math.nan)

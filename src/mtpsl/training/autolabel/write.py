@@ -17,7 +17,7 @@ from rich.progress import Progress
 from mtpsl.data.convert.converter import partial_folder
 from mtpsl.data.convert.provenance import FILE, provenance
 from mtpsl.data.convert.writers import save
-from mtpsl.data.formats.lossless import label_array, lossless_format, suffix
+from mtpsl.data.formats.lossless import lossless_format
 from mtpsl.data.layouts.folder import FolderDataset
 from mtpsl.data.yaml_files import read_yaml
 from mtpsl.errors import UserError
@@ -148,9 +148,9 @@ def write_labels(folder: Path, train: FolderDataset, row: int, labels: dict[str,
     """Write the predicted labels of an image; those that are there are whole."""
     for name, (target, valid) in labels.items():
         reader = lossless_format(train.formats[name])
-        path = folder / name / f"{train.keys[row]}{suffix(reader)}"
+        path = folder / name / f"{train.keys[row]}{reader.suffix}"
         if not path.exists():
-            save(path, label_array(reader, target, valid))
+            save(path, reader.encode(target, valid))
 
 
 def with_code_found(content: dict[str, Any], path: Path) -> dict[str, Any]:
