@@ -42,6 +42,15 @@ def test_two_processes_have_the_gradients_of_one_with_every_objective(case: str,
     assert (first - wanted).norm() < 1e-3 * wanted.norm()
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case.endswith("relations")])
+def test_known_relations_are_most_of_the_gradients_compared_above(case: str) -> None:
+    rows = slice(0, 4)
+    with_them, without = gradients(case, rows), gradients(case, rows, **{"relations.weight": 0.0})
+    assert (with_them - without).norm() > 0.5 * without.norm()
+    late = gradients(case, rows, **{"relations.ramp": 0.5})  # half of the training is done
+    torch.testing.assert_close(late - without, 2 * (with_them - without), rtol=1e-3, atol=1e-4)
+
+
 def test_what_an_objective_measures_counts_the_images_of_all_processes(folder_of_two: Path) -> None:
     first, second = (torch.load(folder_of_two / f"sums{rank}.pt") for rank in range(2))
     for name in first:

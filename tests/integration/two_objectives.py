@@ -10,6 +10,7 @@ from two_processes import CHOSEN, UNEVEN, Tiny, part, sums, train
 
 from builders import batch, make_objective, tasks
 from mtpsl.augmentation.zoom_crop import Augmentation
+from mtpsl.camera import Intrinsics
 from mtpsl.objectives import OBJECTIVES, Objective
 from mtpsl.structures import Batch
 from mtpsl.tasks import Task
@@ -27,7 +28,12 @@ CASES["x_task at first"] = ("x_task", SMALL, 0.0)
 CASES["cross_task, one view"] = ("cross_task", {**SMALL, "views": 1, "labelled_pairs": True}, 0.5)
 CASES["cross_task, balance"] = ("cross_task", {**SMALL, "balance": True}, 0.5)
 CASES["cross_task, sums"] = ("cross_task", {**SMALL, "reduction": "sum"}, 0.5)
+RELATIONS = {"relations.weight": 20.0, "relations.ramp": 1.0}
+CASES["supervised, relations"] = ("supervised", RELATIONS, 0.5)
+CASES["mean_teacher, relations"] = ("mean_teacher", {**CASES["mean_teacher"][1], **RELATIONS}, 0.5)
 """Name, options and the share of the training that is done."""
+RELATED = [[("edges",), ("normals", "segmentation"), (), ("depth",)], [("edges",), (), (), ()], [(), (), (), ()]]
+"""The labels of the three batches of those with relations, of which edges count in the first process alone."""
 
 
 class Settled(Augmentation):
@@ -57,27 +63,45 @@ def settled(some: list[Task], objective: Objective) -> Objective:
     return objective
 
 
-def pictures(labels: list[tuple[str, ...]]) -> Batch:
+def pictures(labels: list[tuple[str, ...]], related: bool = False) -> Batch:
     """Four images of which the last two look like the first two, so that the next image of a process is as it is in one
-    process: what a negative pair is made of.
+    process: what a negative pair is made of. With `related`, of edges, too, and with cameras, but for the first image.
     """
-    data = batch(labels, (8, 16))
-    return Batch(data.keys, data.images[[0, 1, 0, 1]], data.targets, data.valid)
+    data = batch(labels, (8, 16), edges=related)
+    cameras = None
+    if related:
+        cameras = torch.tensor(Intrinsics(20.0, 15.0, 7.5, 3.5).matrix()).repeat(4, 1, 1)
+        cameras[0] = 0
+    return Batch(data.keys, data.images[[0, 1, 0, 1]], data.targets, data.valid, cameras=cameras)
 
 
-def gradients(case: str, rows: slice) -> Tensor:
+def flatten_depth(network: Tiny) -> None:
+    """Predicted depth nearly a plane, as what was learned is and what was drawn is not."""
+    head = network.heads["depth"]
+    assert isinstance(head, nn.Conv2d)
+    assert head.bias is not None
+    with torch.no_grad():
+        head.weight.mul_(0.02)
+        head.bias.fill_(2.0)
+
+
+def gradients(case: str, rows: slice, **changed: Any) -> Tensor:
     """The gradients of three batches, at the same parameters: steps would enlarge differences of rounding."""
     name, options, progress = CASES[case]
+    related = "relations.weight" in options
+    options = {**options, **changed}
     torch.manual_seed(0)
-    some, network = tasks(), Tiny()
+    some, network = tasks(edges=related), Tiny(edges=related)
+    if related:
+        flatten_depth(network)
     objective = settled(some, make_objective(OBJECTIVES[name], some, network, **options))
     objective.set_progress(progress)
     parameters = [*network.parameters(), *objective.parameters()]
     found = []
-    for labels in UNEVEN:
+    for labels in RELATED if related else UNEVEN:
         for parameter in parameters:
             parameter.grad = None
-        objective(network, part(pictures(labels), rows)).total().backward()
+        objective(network, part(pictures(labels, related), rows)).total().backward()
         for parameter in parameters:
             grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             if distributed.is_initialized():  # what DistributedDataParallel does

@@ -21,10 +21,10 @@ class Tiny(nn.Module):
 
     stride, feature_channels = 1, 8
 
-    def __init__(self) -> None:
+    def __init__(self, edges: bool = False) -> None:
         super().__init__()
         self.body = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 8, 3, padding=1), nn.Tanh())
-        self.heads = nn.ModuleDict({task.name: nn.Conv2d(8, task.out_channels, 1) for task in tasks()})
+        self.heads = nn.ModuleDict({task.name: nn.Conv2d(8, task.out_channels, 1) for task in tasks(edges=edges)})
 
     def forward(self, images: Tensor) -> Output:
         x = self.body(images)
@@ -33,7 +33,9 @@ class Tiny(nn.Module):
 
 def part(data: Batch, rows: slice) -> Batch:
     targets = {name: x[rows] for name, x in data.targets.items()}
-    return Batch(data.keys[rows], data.images[rows], targets, {name: x[rows] for name, x in data.valid.items()})
+    valid = {name: x[rows] for name, x in data.valid.items()}
+    cameras = None if data.cameras is None else data.cameras[rows]
+    return Batch(data.keys[rows], data.images[rows], targets, valid, cameras=cameras)
 
 
 def train(name: str, rows: slice) -> list[Tensor]:
