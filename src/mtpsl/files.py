@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mtpsl.errors import UserError
+
+TEMPORARY = ".mtpsl-"
+"""How the names of files begin that are not whole yet."""
 
 
 def check_writable(path: Path, option: str) -> None:
@@ -24,7 +29,7 @@ def check_writable(path: Path, option: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
-            pass
+            remove_remains(path.parent, path.stem)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}): {cure}") from error
 
@@ -83,6 +88,8 @@ def leads_nowhere(path: Path) -> bool:
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in place in one step.
 
+    The temporary file is locked for as long as this process lives, so that `remove_remains` knows those that were left.
+
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_atomically(Path(folder) / "a.txt", lambda temporary: temporary.write_text("whole"))
@@ -90,15 +97,30 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     'whole'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix)
     temporary = Path(name)
     try:
+        with suppress(OSError):  # some file systems have no locks: remains stay there
+            fcntl.flock(handle, fcntl.LOCK_EX)
         write(temporary)
         temporary.chmod(0o666 & ~current_umask())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def remove_remains(folder: Path, stem: str | None = None) -> None:
+    """Remove temporary files whose processes were killed while they wrote them.
+
+    Args:
+        folder: all below it, or
+        stem: only those of a file of this name without suffix, in the folder itself.
+    """
+    for path in folder.rglob(f"{TEMPORARY}*") if stem is None else folder.glob(f"{TEMPORARY}{glob.escape(stem)}-*"):
+        with suppress(OSError), path.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while the one that writes it lives
+            path.unlink()
 
 
 @contextmanager

@@ -38,9 +38,6 @@ HARMLESS = {
 }
 """Options that may differ from those a run was trained with: they do not change its scores."""
 
-LEFT_BEFORE_CONFIG = {"tasks.json", "environment.json"}
-"""What a run killed while it made its folder leaves there: config.yaml is written last."""
-
 
 @dataclass(frozen=True)
 class Job:
@@ -131,7 +128,7 @@ def start(job: Job, variables: Mapping[str, str], command: Command = train_comma
         if job.state() == "done":
             return None
         if job.state() == "new":
-            clear_remains(job.folder)
+            require_new(job.folder)
             write_text(job.options, yaml.safe_dump(dict(job.config), sort_keys=False))
         with job.log.open("ab") as log:
             return subprocess.Popen(
@@ -145,20 +142,11 @@ def start(job: Job, variables: Mapping[str, str], command: Command = train_comma
             )
 
 
-def clear_remains(folder: Path) -> None:
-    """Remove what a run that was killed while it made its folder left, and nothing else.
+def require_new(folder: Path) -> None:
+    """Refuse a path that is something else than the folder of a run, begun or not.
 
     Raises:
-        UserError: there is something else.
+        UserError: it is.
     """
-    if not folder.exists():
-        return
-    inside = list(folder.iterdir()) if folder.is_dir() else [folder]
-    strange = [path for path in inside if path.name not in LEFT_BEFORE_CONFIG and not path.name.startswith(".")]
-    if strange or not folder.is_dir():
-        raise UserError(
-            f"{folder} should be the folder of a run, but holds {(strange or inside)[0].name}: move it away"
-        )
-    for path in inside:
-        path.unlink()
-    folder.rmdir()
+    if strange := RunFolder(folder).strange_content():
+        raise UserError(f"{folder} should be the folder of a run, but holds {strange[0].name}: move it away")

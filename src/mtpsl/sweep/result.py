@@ -10,7 +10,7 @@ from mtpsl.evaluation.compare import Comparison, compare
 from mtpsl.evaluation.gains import SINGLE_TASK
 from mtpsl.evaluation.paper_layout import Layout, arrange
 from mtpsl.evaluation.tables import render
-from mtpsl.files import write_text
+from mtpsl.files import remove_remains, write_text
 from mtpsl.sweep.jobs import Job
 from mtpsl.sweep.plan import PlannedRun
 from mtpsl.sweep.published import published_numbers
@@ -58,7 +58,8 @@ def make_comparison(table: Table, runs: Sequence[PlannedRun], jobs: Sequence[Job
 
 
 def write_tables(comparison: Comparison, out: Path) -> list[Path]:
-    """Write the table in every form."""
+    """Write the table in every form, and remove what killed processes left half-written in the sweep's folder."""
+    remove_remains(out)
     for name, form in FORMS.items():
         write_text(out / name, render(comparison, form))
     return [out / name for name in FORMS]

@@ -64,11 +64,13 @@ def draw_mapped_pairs(network: nn.Module, objective: CrossTaskConsistency, batch
     network.eval()
     device = next(network.parameters()).device
     mapped = []
-    for batch in batches:
-        for index in range(len(batch)):
-            image = one_image(batch, index).to(device)
-            if maps := objective.mapped_features(network(image.images).predictions, image):
-                mapped.append((image, maps))
+    with torch.random.fork_rng():  # classes are drawn: the same ones whenever a run's pictures are drawn
+        torch.manual_seed(0)
+        for batch in batches:
+            for index in range(len(batch)):
+                image = one_image(batch, index).to(device)
+                if maps := objective.mapped_features(network(image.images).predictions, image):
+                    mapped.append((image, maps))
     if not mapped:
         return
     first, maps = mapped[0]

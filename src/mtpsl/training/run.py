@@ -17,6 +17,7 @@ from torch import nn
 from mtpsl.data.check.variety import require_variety
 from mtpsl.errors import UserError
 from mtpsl.evaluation.scores import Scores
+from mtpsl.files import remove_remains
 from mtpsl.phrases import resuming
 from mtpsl.structures import Batch
 from mtpsl.training.beginning import Beginning
@@ -118,6 +119,8 @@ def train(
     trainer = make_trainer(config, folder, callbacks, progress, varies=loaders.varies)
     if main and not resume:
         folder.check_new()
+    if main:
+        remove_remains(folder.path)
     if main and not begin.checkpoint:
         folder.write(config, data.tasks)
         folder.write_images(training_sizes(data, size))

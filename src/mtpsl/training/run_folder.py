@@ -15,7 +15,7 @@ import yaml
 from mtpsl.data.broken import read_broken
 from mtpsl.errors import UserError
 from mtpsl.evaluation.scores import Scores, to_json
-from mtpsl.files import write_text
+from mtpsl.files import TEMPORARY, write_text
 from mtpsl.inference.sizes import TrainingSizes
 from mtpsl.phrases import resuming
 from mtpsl.plugins import CODE, CodeRecord, copy_code, names_code, title
@@ -27,6 +27,9 @@ from mtpsl.training.length import decided
 
 Which = Literal["last", "best"]
 """Which checkpoint of a run."""
+
+BEFORE_CONFIG = {"tasks.json", "environment.json", CODE}
+"""What is written before config.yaml, which makes a folder a run."""
 
 
 @dataclass(frozen=True)
@@ -146,13 +149,20 @@ class RunFolder:
         Raises:
             UserError: it does.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.strange_content():
             cure = (
                 f"{resuming(self.path)} continues it, another --out begins a new run"
                 if self.config.exists()
                 else "choose another --out"
             )
             raise UserError(f"{self.path} exists already: {cure}")
+
+    def strange_content(self) -> list[Path]:
+        """What the path holds that a run that was killed while it made its folder has not left there."""
+        if not self.path.is_dir():
+            return [self.path] if self.path.exists() else []
+        inside = sorted(self.path.iterdir())
+        return [path for path in inside if path.name not in BEFORE_CONFIG and not path.name.startswith(TEMPORARY)]
 
     def read_config(self) -> RunConfig:
         """The configuration of an existing run."""

@@ -19,7 +19,7 @@ from mtpsl.errors import UserError
 from mtpsl.evaluation.evaluate import Evaluator, evaluate
 from mtpsl.evaluation.resume import InterruptedEvaluation
 from mtpsl.evaluation.scores import Scores, finite_or_none, to_json
-from mtpsl.files import write_text
+from mtpsl.files import remove_remains, write_text
 from mtpsl.tasks import Task, describe_task
 from mtpsl.training.data import check_same_tasks, open_scored
 from mtpsl.training.data_settings import DataSettings
@@ -110,6 +110,7 @@ def score_run(
         batch_size: images at a time.
         device: where to compute.
     """
+    remove_remains(run.folder.path)
     dataset, settings = data.dataset, data.settings
     size = image_size(dataset)
     evaluator = Evaluator(tasks)

@@ -105,7 +105,7 @@ def test_a_folder_that_was_just_being_made_is_made_anew_and_any_other_is_kept(tm
     (job, other) = make_jobs(tmp_path, "quick", "quick-other")
     job.folder.mkdir()
     (job.folder / "tasks.json").touch()
-    (job.folder / ".config-x.yaml").touch()
+    (job.folder / ".mtpsl-config-x.yaml").touch()
     other.folder.mkdir()
     (other.folder / "thesis.txt").touch()
     failed = drive([job, other], engine(), pause=0.02)

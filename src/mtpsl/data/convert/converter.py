@@ -21,6 +21,7 @@ from mtpsl.data.convert.relations import relation_entries, write_cameras
 from mtpsl.data.convert.writers import WRITERS, Item, Writer
 from mtpsl.data.registry import open_layout, require_layout, splits_of
 from mtpsl.errors import UserError
+from mtpsl.files import remove_remains
 from mtpsl.pictures import picture_tensor
 
 
@@ -141,6 +142,7 @@ def partial_folder(out: Path, wanted: Provenance, force: bool, *, work: str = "c
                 shutil.rmtree(partial, ignore_errors=True)
                 partial.mkdir()
                 write_provenance(partial, wanted)
+            remove_remains(partial)
             try:
                 yield partial
             except UserError:  # to mend the source means to start anew
