@@ -44,6 +44,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for task, images in MISSING.items():
         for image in images:
             (data / "train" / task / f"{image:03}.png").unlink()
+    camera = {"file": "views.csv", "name": "id", "focal": "f", "size": [32, 32]}
+    content = yaml.safe_load((data / "dataset.yaml").read_text())
+    (data / "dataset.yaml").write_text(yaml.safe_dump({**content, "camera": camera}, sort_keys=False))
+    (data / "views.csv").write_text("id,f\n000,40\n")
     assert train(data, folder / "run") == 0
     return folder
 

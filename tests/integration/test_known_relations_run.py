@@ -39,10 +39,10 @@ def data(tmp_path: Path) -> Path:
     return root
 
 
-def give_camera(data: Path) -> None:
+def give_camera(data: Path, camera: object) -> None:
+    """The camera of all images; every one has depth and normals, and neither follows from the other."""
     described = yaml.safe_load((data / "dataset.yaml").read_text())
-    described["tasks"]["normals"] |= {"from": "depth", "camera": {"focal": 40, "size": [32, 32]}}
-    (data / "dataset.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
+    (data / "dataset.yaml").write_text(yaml.safe_dump({**described, "camera": camera}, sort_keys=False))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def give_camera(data: Path) -> None:
 def test_a_run_reports_them_and_goes_on_bit_for_bit(
     tasks: str, objective: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    give_camera(data)
+    give_camera(data, {"focal": 40, "size": [32, 32]})
     monkeypatch.setattr("mtpsl.objectives.known_relations.depth_normals.WORST", 1e3)  # an untrained depth is no plane
     fixed = ["train", "--data.root", str(data), "--tasks", tasks, *OPTIONS, "--objective.name", objective]
     fixed += ["--training.lr", "0.01"]
@@ -88,7 +88,7 @@ def test_depth_and_normals_need_a_camera(data: Path, tmp_path: Path, capsys: pyt
     assert main([*words, "--tasks", "depth,normals", "--out", str(tmp_path / "run")]) == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert "objective.relations.weight: depth=>normals needs the camera of the images" in line
-    assert "normals: {from: depth, camera: {focal: 500, size: [480, 640]}}, or leave objective.relations.weight" in line
+    assert "beside `tasks`, as camera: {focal: 500, size: [480, 640]}, or leave objective.relations.weight out" in line
     assert not (tmp_path / "run").exists()
     assert main([*words, "--out", str(tmp_path / "run"), "--training.epochs", "1"]) == 0
     assert "; only segmentation=>edges counts" in capsys.readouterr().err
@@ -114,3 +114,19 @@ def test_cameras_come_from_the_data_set_for_images_without_depth_too(data: Path,
     assert main([*words, "--data.workers", "1", "--out", str(tmp_path / "run")]) == 0
     with (tmp_path / "run" / "metrics.csv").open(encoding="utf-8") as file:
         assert [row["loss/depth=>normals"] for row in csv.DictReader(file)]
+
+
+def test_a_wrong_camera_of_all_images_is_one_line(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "--data.root", str(data), *OPTIONS, "--tasks", "depth,normals", "--out", str(tmp_path / "run")]
+    for camera, said in [
+        ({"focal": 0, "size": [32, 32]}, "dataset.yaml: `focal` should be positive lengths in pixels, not 0 and 0"),
+        ({"focal": 40, "size": [32, 64]}, "image '000': the camera is that of images of 32x64 (height x width)"),
+    ]:
+        give_camera(data, camera)
+        assert main(words) == 2
+        line = capsys.readouterr().err
+        assert said in line
+        assert line.count("\n") == 1
+        assert not (tmp_path / "run").exists()

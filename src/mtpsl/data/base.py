@@ -14,8 +14,11 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mtpsl.camera import Camera
 from mtpsl.data.formats.base import Label, LabelFormat
 from mtpsl.data.relations import Relation
+from mtpsl.data.relations.base import Cameras, camera_of
+from mtpsl.data.relations.opened import Related
 from mtpsl.data.shares import Shares
 from mtpsl.data.tables import FileTable, StringTable
 from mtpsl.errors import UserError
@@ -110,6 +113,8 @@ class StoredDataset(LabelledDataset):
     size: tuple[int, int] | None
     formats: dict[str, LabelFormat]
     relations: Mapping[str, Relation] = {}
+    #: of the images, whether or not labels follow with them
+    cameras: Cameras | None = None
 
     def __init__(self, formats: dict[str, LabelFormat], size: Sequence[int] | None) -> None:
         self.size = None if size is None else (int(size[0]), int(size[1]))
@@ -161,40 +166,41 @@ class StoredDataset(LabelledDataset):
         stored, path = self.stored(index, task)
         return self.format_of(index, task).interpret(stored, path, image_size, self.size)
 
-    def relate(self, relations: Mapping[str, Relation], follows: Mapping[str, str]) -> None:
-        """Say which labels follow from others; to be called with `available` known.
-
-        Args:
-            relations: those between tasks that are read.
-            follows: of each task the one that it follows from, also if that one is not read.
+    def relate(self, related: Related) -> None:
+        """Say which labels follow from others, and the cameras; to be called with `available` known.
 
         Raises:
-            UserError: the first image that can have such a label has another shape than its camera.
+            UserError: the first image that has a camera, or can have such a label, has another shape than its camera.
         """
-        self.relations, self.follows = relations, follows
+        self.relations, self.follows, self.cameras = related.relations, related.follows, related.cameras
         names = [*self.tasks]
-        if not relations:
-            return
-        self.derived_from = torch.full(self.available.shape, -1)
-        for name, relation in relations.items():
+        if self.relations:
+            derived_from = self.derived_from = torch.full(self.available.shape, -1)
+        for name, relation in self.relations.items():
             column = names.index(relation.source)
-            self.derived_from[:, names.index(name)] = column
+            derived_from[:, names.index(name)] = column
             for index in self.available[:, column].nonzero().flatten()[:1].tolist():
-                camera = relation.camera(self.keys[index])
-                try:
-                    _ = camera and camera.at(self.original_size(index))
-                except ValueError as error:
-                    raise UserError(f"{self.root}: {name} of image {self.keys[index]!r}: {error}") from error
+                self._require_shape(index, relation.camera(self.keys[index]), f"{name} of ")
+        for index, key in enumerate(self.keys) if self.cameras else ():
+            if camera := camera_of(self.cameras, key):
+                self._require_shape(index, camera, "")
+                break
+
+    def _require_shape(self, index: int, camera: Camera | None, what: str) -> None:
+        try:
+            _ = camera and camera.at(self.original_size(index))
+        except ValueError as error:
+            raise UserError(f"{self.root}: {what}image {self.keys[index]!r}: {error}") from error
 
     @property
     def has_cameras(self) -> bool:
-        """Whether any image's camera is known, from the relations that need one."""
-        return any(bool(relation.cameras) for relation in self.relations.values())
+        """Whether any image's camera is known."""
+        return bool(self.cameras) or any(bool(relation.cameras) for relation in self.relations.values())
 
     def camera(self, index: int) -> Float[Tensor, "3 3"] | None:
-        """That of a relation that needs one; the head of the image's file is read."""
-        for relation in self.relations.values():
-            if camera := relation.camera(self.keys[index]):
+        """That of a relation, or the data set's; the head of the image's file is read."""
+        for cameras in (*(relation.cameras for relation in self.relations.values()), self.cameras):
+            if camera := camera_of(cameras, self.keys[index]):
                 original = self.original_size(index)
                 try:
                     return torch.tensor(camera.at(original).resized(original, self.size or original).matrix())

@@ -21,10 +21,9 @@ def require_cameras(objective: Objective, train: PartialDataset, root: str | Non
     blind = [one for one in objective.related.relations if one.needs_camera]
     if not blind:
         return
-    entry = f"{blind[0].target.name}: {{from: {blind[0].source.name}, camera: {{focal: 500, size: [480, 640]}}}}"
     line = (
         f"{root or train.name}: objective.relations.weight: {blind[0].name} needs the camera of the images, which is "
-        f"not known: describe it in dataset.yaml, as {entry}"
+        "not known: describe it in dataset.yaml beside `tasks`, as camera: {focal: 500, size: [480, 640]}"
     )
     if len(blind) == len(objective.related.relations):
         raise UserError(f"{line}, or leave objective.relations.weight out")

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from mtpsl.data.base import StoredDataset, stored_size
 from mtpsl.data.convert.provenance import Provenance, provenance, read_provenance, write_provenance
-from mtpsl.data.convert.relations import relation_entries, write_cameras
+from mtpsl.data.convert.relations import camera_entry, relation_entries, write_cameras
 from mtpsl.data.convert.writers import WRITERS, Item, Writer
 from mtpsl.data.registry import open_layout, require_layout, splits_of
 from mtpsl.errors import UserError
@@ -84,7 +84,8 @@ def convert_dataset(
         return counts
     with partial_folder(out, wanted, force) as folder:
         formats = {task: one for dataset in datasets.values() for task, one in dataset.formats.items()}
-        writer = WRITERS[to](folder, datasets[chosen[0]].name, formats, relation_entries(datasets))
+        entries = relation_entries(datasets), camera_entry(datasets)
+        writer = WRITERS[to](folder, datasets[chosen[0]].name, formats, *entries)
         with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
             job = bar.add_task("converting", total=sum(counts.values()))
             for split, dataset in datasets.items():

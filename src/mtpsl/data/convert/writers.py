@@ -43,6 +43,7 @@ class Writer(ABC):
         name: the data set's name.
         formats: the tasks and what the source stores for them.
         relations: what is said besides of each task that follows from another one.
+        others: what is said besides of all images.
     """
 
     form: ClassVar[str]
@@ -53,11 +54,12 @@ class Writer(ABC):
         name: str,
         formats: Mapping[str, LabelFormat],
         relations: Mapping[str, Mapping[str, Any]] | None = None,
+        others: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = folder
         related = relations or {}
         tasks = {task: {**describe(task, one), **related.get(task, {})} for task, one in formats.items()}
-        self.content = {"name": name, "tasks": tasks}
+        self.content = {"name": name, **(others or {}), "tasks": tasks}
         self.formats = parse_description(self.content, folder).formats
 
     def names(self, keys: Sequence[str]) -> dict[str, str]:
@@ -92,8 +94,9 @@ class PackedWriter(Writer):
         name: str,
         formats: Mapping[str, LabelFormat],
         relations: Mapping[str, Mapping[str, Any]] | None = None,
+        others: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(folder, name, formats, relations)
+        super().__init__(folder, name, formats, relations, others)
         self.specs = [one.task(task).target_spec for task, one in self.formats.items()]
         self.splits: dict[str, list[Record]] = {}
 

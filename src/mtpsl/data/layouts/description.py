@@ -15,6 +15,7 @@ from mtpsl.data.layouts.autolabels import Autolabels, parse_autolabels
 from mtpsl.data.layouts.hash_split import HashSplit, parse_split
 from mtpsl.data.layouts.places import Folders, parse_folders
 from mtpsl.data.relations.description import RelationDescription, parse_relation, relation_keys
+from mtpsl.data.relations.views import CameraDescription, parse_camera
 from mtpsl.data.yaml_files import read_yaml
 from mtpsl.errors import LayoutError, UserError
 from mtpsl.files import sub_folders
@@ -27,7 +28,8 @@ class Description:
     """A data set's name and the format of each task's labels, in the order of the file.
 
     `folders` says where images and labels lie, `split` which image is in which split if no folder does; `relations`
-    which labels follow from those of another task, `autolabels` which run predicted some.
+    which labels follow from those of another task, `camera` what took the images, `autolabels` which run predicted
+    some labels.
     """
 
     name: str
@@ -36,12 +38,8 @@ class Description:
     folders: Folders
     split: HashSplit | None
     relations: dict[str, RelationDescription]
+    camera: CameraDescription | None = None
     autolabels: Autolabels | None = None
-
-    @property
-    def follows(self) -> dict[str, str]:
-        """The task that each follows from, of those that follow from one."""
-        return {name: relation.source for name, relation in self.relations.items()}
 
     def select(self, tasks: Sequence[str] | None) -> dict[str, LabelFormat]:
         """The formats of some tasks (of all by default), in the order of the file.
@@ -85,20 +83,21 @@ def parse_description(content: Any, path: Path) -> Description:
     Raises:
         UserError: an unknown or wrong entry.
     """
-    _known_keys(path, "a description", content, ("name", "tasks", "folders", "split", "autolabels"))
+    _known_keys(path, "a description", content, ("name", "tasks", "camera", "folders", "split", "autolabels"))
     if not isinstance(content.get("name"), str) or not content["name"]:
         raise UserError(f"{path}: `name` should be a text, not {content.get('name')!r}")
     if not isinstance(content.get("tasks"), dict) or not content["tasks"]:
         raise UserError(f"{path}: `tasks` should describe at least one of {_listed(FORMATS)}")
     formats = {name: _label_format(path, name, entry) for name, entry in content["tasks"].items()}
-    relations = _relations(path, content["tasks"], formats)
+    relations = _relations(path, content["tasks"], formats, camera="camera" in content)
     try:
+        camera = parse_camera(content["camera"]) if "camera" in content else None
         split = parse_split(content["split"]) if "split" in content else None
         folders = parse_folders(content.get("folders", {}), formats, split_by_name=split is None)
         made = parse_autolabels(content["autolabels"]) if "autolabels" in content else None
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
-    return Description(content["name"], formats, path, folders, split, relations, made)
+    return Description(content["name"], formats, path, folders, split, relations, camera, made)
 
 
 def _label_format(path: Path, name: Any, entry: Any) -> LabelFormat:
@@ -133,11 +132,13 @@ def _label_format(path: Path, name: Any, entry: Any) -> LabelFormat:
         raise UserError(f"{path}: {where}: {error}") from error
 
 
-def _relations(path: Path, entries: dict[str, Any], formats: dict[str, LabelFormat]) -> dict[str, RelationDescription]:
+def _relations(
+    path: Path, entries: dict[str, Any], formats: dict[str, LabelFormat], *, camera: bool
+) -> dict[str, RelationDescription]:
     found = {}
     for name in formats:
         try:
-            relation = parse_relation(name, entries[name] or {}, formats)
+            relation = parse_relation(name, entries[name] or {}, formats, camera=camera)
         except ValueError as error:
             raise UserError(f"{path}: task {name!r}: {error}") from error
         if relation is not None:

@@ -13,7 +13,7 @@ from mtpsl.data.layouts.autolabels import list_autolabels
 from mtpsl.data.layouts.description import Description, read_description
 from mtpsl.data.layouts.folder_files import SplitFiles, list_split
 from mtpsl.data.layouts.places import SPLIT, Folders
-from mtpsl.data.relations.description import open_relations
+from mtpsl.data.relations.opened import open_related
 from mtpsl.data.split_names import find_split
 from mtpsl.errors import LayoutError, UserError
 from mtpsl.files import sub_folders
@@ -68,7 +68,8 @@ class FolderDataset(PictureDataset):
         self.hold_files(dict(sorted(self.files.images.items())), labels)
         self.files = replace(self.files, images=self.images, labels={})  # `labels` of this object has them
         labelled = dict(zip(self.tasks, self.available.T.tolist(), strict=True))
-        self.relate(open_relations(described.relations, self.root, split, self.keys, labelled), described.follows)
+        related = (described.relations, described.camera, self.formats)
+        self.relate(open_related(*related, self.root, split, self.keys, labelled))
 
     def format_of(self, index: int, task: str) -> LabelFormat:
         """That of the description, or of labels that a run predicted."""

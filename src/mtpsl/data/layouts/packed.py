@@ -22,7 +22,9 @@ from torch import Tensor
 from mtpsl.data.base import StoredDataset
 from mtpsl.data.layouts.description import parse_description
 from mtpsl.data.layouts.records import Record, read_bits, read_numbers, record_from
-from mtpsl.data.relations.description import RelationDescription, open_relations
+from mtpsl.data.relations.description import RelationDescription
+from mtpsl.data.relations.opened import open_related
+from mtpsl.data.relations.views import CameraDescription
 from mtpsl.errors import LayoutError, UserError
 
 DESCRIPTION = "packed.json"
@@ -69,8 +71,8 @@ class PackedDataset(StoredDataset):
         self.available: Bool[Tensor, "n k"] = torch.tensor(labelled, dtype=torch.bool).reshape(-1, len(self.tasks))
         self._mapped: np.ndarray | None = None
         columns = dict(zip(self.tasks, self.available.T.tolist(), strict=True))
-        follows = {task: one.source for task, one in contents.relations.items()}
-        self.relate(open_relations(contents.relations, self.root, split, self.keys, columns), follows)
+        related = (contents.relations, contents.camera, self.formats)
+        self.relate(open_related(*related, self.root, split, self.keys, columns))
 
     @classmethod
     def find_splits(cls, root: Path) -> list[str]:
@@ -136,6 +138,7 @@ class Contents:
     splits: dict[str, list[Record]]
     path: Path
     relations: dict[str, RelationDescription]
+    camera: CameraDescription | None
 
     def select(self, tasks: Sequence[str] | None) -> dict[str, Any]:
         """The formats of some tasks, in the order of the file."""
@@ -158,7 +161,8 @@ def read_contents(root: Path) -> Contents:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["version"] != VERSION:
             raise UserError(f"{path}: is of version {content['version']}, not {VERSION}: convert the source again")
-        described = parse_description({"name": content["name"], "tasks": content["tasks"]}, path)
+        camera = {"camera": content["camera"]} if "camera" in content else {}
+        described = parse_description({"name": content["name"], "tasks": content["tasks"], **camera}, path)
         splits = {
             split: [record_from(row, len(described.formats)) for row in rows]
             for split, rows in content["splits"].items()
@@ -167,7 +171,7 @@ def read_contents(root: Path) -> Contents:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: is damaged ({' '.join(str(error).split())}): convert the source again") from error
-    return Contents(described.name, described.formats, splits, path, described.relations)
+    return Contents(described.name, described.formats, splits, path, described.relations, described.camera)
 
 
 def check_size(path: Path, expected: int) -> None:

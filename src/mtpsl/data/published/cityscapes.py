@@ -116,10 +116,10 @@ class Cityscapes(PictureDataset):
         if not images:
             raise UserError(f"{self.root / 'leftImg8bit' / split}: there is no <city>/*_leftImg8bit.png in it")
         self.hold_files(dict(sorted(images.items())), {task: self._labels(task, images) for task in self.tasks})
-        self.cameras = self._find("camera", "_camera.json") if "depth" in self.tasks else {}
-        if self.cameras:
+        self.camera_files = self._find("camera", "_camera.json") if "depth" in self.tasks else {}
+        if self.camera_files:
             for key in self.labels["depth"]:
-                if key not in self.cameras:
+                if key not in self.camera_files:
                     path = self.root / "camera" / split / self.images[key].parent.name / f"{key}_camera.json"
                     raise UserError(f"{path}: is missing: unpack camera_trainvaltest.zip again, or remove all of them")
 
@@ -130,7 +130,7 @@ class Cityscapes(PictureDataset):
 
     def label(self, index: int, task: str, image_size: tuple[int, int] | None) -> tuple[Tensor, Bool[Tensor, "h w"]]:
         """As every data set's, with the image's own camera."""
-        camera = self.cameras.get(self.keys[index]) if task == "depth" else None
+        camera = self.camera_files.get(self.keys[index]) if task == "depth" else None
         if camera is None:
             return super().label(index, task, image_size)
         disparity = self.formats[task]

@@ -5,13 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from jaxtyping import Bool
 from torch import Tensor
 
 from mtpsl.camera import Camera
 from mtpsl.tasks import Task
+
+#: the camera of each image by its name, or one of all
+Cameras: TypeAlias = Mapping[str, Camera] | Camera
+
+
+def camera_of(cameras: Cameras | None, key: str) -> Camera | None:
+    """The camera of an image, if it has one."""
+    return cameras.get(key) if isinstance(cameras, Mapping) else cameras
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,7 @@ class Relation(ABC):
     """
 
     source: str
-    cameras: Mapping[str, Camera] | Camera | None = None
+    cameras: Cameras | None = None
 
     #: the task type that it starts from
     source_kind: ClassVar[str]
@@ -33,7 +41,7 @@ class Relation(ABC):
 
     def camera(self, key: str) -> Camera | None:
         """The camera of an image."""
-        return self.cameras.get(key) if isinstance(self.cameras, Mapping) else self.cameras
+        return camera_of(self.cameras, key)
 
     @abstractmethod
     def derive(

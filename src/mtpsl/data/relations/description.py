@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
-from mtpsl.camera import Camera
 from mtpsl.data.formats.base import LabelFormat
 from mtpsl.data.relations import RELATIONS
-from mtpsl.data.relations.base import Relation
-from mtpsl.data.relations.views import CameraDescription, parse_camera
-from mtpsl.errors import UserError
+from mtpsl.data.relations.views import EXAMPLE, CameraDescription, parse_camera
 
 #: the key that makes a task follow from another one
 FROM = "from"
@@ -26,7 +22,7 @@ class RelationDescription:
     Args:
         kind: the task type that it makes.
         source: the name of the task that it starts from.
-        camera: what is said of the camera, None where none is needed.
+        camera: what the task's entry says of the camera, None where none is needed or that of all images is meant.
         options: of the relation.
     """
 
@@ -35,16 +31,10 @@ class RelationDescription:
     camera: CameraDescription | None
     options: dict[str, Any]
 
-    def opened(self, root: Path, split: str, keys: Sequence[str], others: Sequence[str] = ()) -> Relation:
-        """The relation for some images of a split, which all need a camera, and for others, which may have one.
-
-        Raises:
-            UserError: the file of cameras is missing, lacks a column, an image, or holds what is none.
-        """
-        cameras: Mapping[str, Camera] | Camera | None = None
-        if self.camera is not None:
-            cameras = self.camera.cameras(root, split, keys, others)
-        return RELATIONS[self.kind](self.source, cameras, **self.options)
+    @property
+    def shares_camera(self) -> bool:
+        """Whether it needs the camera that the description gives all images."""
+        return RELATIONS[self.kind].needs_camera and self.camera is None
 
 
 def relation_keys(kind: str) -> list[str]:
@@ -61,7 +51,7 @@ def option_names(kind: str) -> list[str]:
 
 
 def parse_relation(
-    name: str, entry: Mapping[str, Any], formats: Mapping[str, LabelFormat]
+    name: str, entry: Mapping[str, Any], formats: Mapping[str, LabelFormat], *, camera: bool = False
 ) -> RelationDescription | None:
     """The relation of a task, if it has one.
 
@@ -69,6 +59,7 @@ def parse_relation(
         name: the task.
         entry: what dataset.yaml says of it.
         formats: of all tasks.
+        camera: whether dataset.yaml gives all images a camera.
 
     Raises:
         ValueError: it is wrong.
@@ -76,7 +67,8 @@ def parse_relation(
     kind = formats[name].kind
     if FROM not in entry:
         if lost := [key for key in relation_keys(kind) if key in entry]:
-            raise ValueError(f"`{lost[0]}` needs `from`, as {{from: {RELATIONS[kind].source_kind}}}")
+            other = ", or stands beside `tasks`, as the camera of all images" if lost[0] == "camera" else ""
+            raise ValueError(f"`{lost[0]}` needs `from`, as {{from: {RELATIONS[kind].source_kind}}}{other}")
         return None
     source, cls = entry[FROM], RELATIONS[kind]
     if source == name:
@@ -85,12 +77,12 @@ def parse_relation(
         raise ValueError(f"`from` should name one of the tasks {', '.join(formats)}, not {source!r}")
     if formats[source].kind != cls.source_kind:
         raise ValueError(f"{kind} follow from {cls.source_kind}, not from {source} ({formats[source].kind})")
-    if cls.needs_camera and entry.get("camera") is None:
-        raise ValueError(f"{kind} from {source} need a `camera`, as {{focal: 500, size: [480, 640]}}")
-    camera = parse_camera(entry["camera"]) if cls.needs_camera else None
+    own = parse_camera(entry["camera"]) if entry.get("camera") is not None else None
+    if cls.needs_camera and own is None and not camera:
+        raise ValueError(f"{kind} from {source} need a `camera`, as {EXAMPLE}, beside `tasks`")
     options = {key: entry[key] for key in option_names(kind) if key in entry}
     check_options(options)
-    return RelationDescription(kind, source, camera, options)
+    return RelationDescription(kind, source, own, options)
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -104,35 +96,3 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise ValueError(f"`radius` should be a whole number from 1 to 50, not {radius!r}")
     if isinstance(misfit, bool) or not isinstance(misfit, int | float) or not 0 < misfit < math.inf:
         raise ValueError(f"`misfit` should be a positive share of the depth such as 0.01, not {misfit!r}")
-
-
-def open_relations(
-    described: Mapping[str, RelationDescription],
-    root: Path,
-    split: str,
-    keys: Sequence[str],
-    labelled: Mapping[str, Sequence[bool]],
-) -> dict[str, Relation]:
-    """The relations between tasks that are read, each for the images that have a label to start from.
-
-    Args:
-        described: those of the data set.
-        root: its folder.
-        split: which split.
-        keys: its images.
-        labelled: which of them have a label, by the tasks that are read.
-
-    Raises:
-        UserError: a camera is missing or wrong.
-    """
-    found = {}
-    for name, one in described.items():
-        if name in labelled and one.source in labelled:
-            having = [key for key, there in zip(keys, labelled[one.source], strict=True) if there]
-            try:
-                found[name] = one.opened(root, split, having, keys)
-            except UserError:
-                raise
-            except ValueError as error:
-                raise UserError(f"{root}: {name} from {one.source}: {error}") from error
-    return found

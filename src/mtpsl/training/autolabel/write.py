@@ -134,7 +134,8 @@ def copied_files(plan: Plan) -> Iterator[Path]:
         yield from dataset.images.values()
         for labels in dataset.labels.values():
             yield from labels.values()
-    tables = {one.camera.file for one in train.described.relations.values() if one.camera is not None}
+    cameras = [train.described.camera, *(one.camera for one in train.described.relations.values())]
+    tables = {camera.file for camera in cameras if camera is not None}
     yield from (train.root / table for table in sorted(name for name in tables if name is not None))
 
 

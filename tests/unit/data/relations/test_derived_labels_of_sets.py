@@ -219,8 +219,8 @@ def test_cameras_come_from_a_table(tmp_path: Path):
 
 
 BROKEN: dict[str, tuple[dict[str, Any], str]] = {
-    "no camera": ({"from": "depth"}, "need a `camera`, as"),
-    "a camera without from": ({"camera": CAMERA}, "`camera` needs `from`"),
+    "no camera": ({"from": "depth"}, "need a `camera`, as {focal: 500, size: [480, 640]}, beside `tasks`"),
+    "a camera without from": ({"camera": CAMERA}, "`camera` needs `from`, as {from: depth}, or stands beside `tasks`"),
     "a focal length of zero": (
         {"from": "depth", "camera": {**CAMERA, "focal": 0}},
         "positive lengths in pixels, not 0",
