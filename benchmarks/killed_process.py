@@ -185,3 +185,9 @@ def words_run(words: Sequence[str]) -> Callable[[], int]:
         return main([*words])
 
     return function
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log."""
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "nothing printed"

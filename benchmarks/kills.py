@@ -15,84 +15,28 @@ differs between two uninterrupted runs (seconds, dates) is left out and listed.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import random
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import yaml
 from folder_values import Values, differences, general, values_of, varying
-from killed_process import Ended, Moment, run, running_in, words_run
+from kill_cases import CASES, Case, prepare
+from killed_process import Ended, Moment, last_line, run, running_in, words_run
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mtpsl.evaluation import resume
+from mtpsl.training.report import write
 
-Words = list[str]
-NETWORK = ["--network", "segnet", "--network.width", "0.0625"]
-TRAINING = ["--training.batch_size", "4", "--training.precision", "32", "--training.channels_last", "false"]
-TRAIN = [
-    *["train", *NETWORK, "--objective", "cross_task", "--objective.mapping.width", "0.0625"],
-    *["--data.root", "../inputs/data", "--data.regime", "one", *TRAINING, "--training.epochs", "3"],
-    *["--training.checkpoint_minutes", "0.0001", "--training.sheets", "1", "--training.accelerator", "cpu"],
-    *["--quiet", "--out", "run"],
-]
-TABLE = {
-    "title": "Killed",
-    "regimes": ["one"],
-    "options": {
-        "data": {"root": "../inputs/data"},
-        "network": {"name": "segnet", "width": 0.0625},
-        "training": {"epochs": 2, "batch_size": 4, "precision": "32", "sheets": 0, "report": False}
-        | {"checkpoint_minutes": 0.0001, "accelerator": "cpu"},
-    },
-    "methods": ["supervised", {"objective": "cross_task", "objective.mapping.width": 0.0625}],
-    "seeds": [0],
-}
 MOST_CALLS = 20
-
-
-@dataclass(frozen=True)
-class Case:
-    """A command that is killed.
-
-    Args:
-        words: what is typed in a new folder, beside `inputs`.
-        again: what is typed to continue, given that folder.
-        copied: what of `inputs` is copied into the folder before: what the command changes.
-        orphans: whether it starts processes that may outlive it, which then are killed with it in two of three trials.
-    """
-
-    words: Words
-    again: Callable[[Path], Words] | None = None
-    copied: tuple[str, ...] = ()
-    orphans: bool = False
-
-    def next(self, work: Path) -> Words:
-        """What is typed in the folder as it is."""
-        return self.again(work) if self.again else self.words
-
-
-def train_or_resume(work: Path) -> Words:
-    """`mtpsl train` as it was, or `--resume` once the run has begun."""
-    return ["train", "--resume", "run", "--quiet"] if (work / "run" / "config.yaml").is_file() else TRAIN
-
-
-CASES = {
-    "train": Case(TRAIN, train_or_resume),
-    "convert": Case(["convert", "../inputs/data", "converted"]),
-    "convert to folder": Case(["convert", "../inputs/data", "converted", "--to", "folder", "--size", "48,64"]),
-    "evaluate": Case(
-        ["evaluate", "run", "--json", "scores.json", "--sheets", "2", "--batch_size", "1"], copied=("run",)
-    ),
-    "autolabel": Case(["autolabel", "../inputs/run", "../inputs/partial", "--out", "labelled"]),
-    "sweep": Case(["sweep", "../inputs/table.yaml", "--out", "table", "--jobs", "1"], orphans=True),
-}
 
 
 @dataclass
@@ -111,7 +55,8 @@ class Killer:
 
     Args:
         case: what is killed.
-        place: a folder of its own: `inputs`, `work`, logs, and the folders of trials that did not recover.
+        place: a folder of its own: `inputs`, `work`, logs, and what an uninterrupted run (`whole`) and those
+            trials made that did not recover.
         seed: of the moments.
     """
 
@@ -132,9 +77,24 @@ class Killer:
                 raise SystemExit(f"uninterrupted, it ended with {ended.status}: {self.log(f'whole-{number}')}")
             self.whole.append(ended)
             found.append(values_of(self.work))
+        shutil.rmtree(self.place / "whole", ignore_errors=True)
+        shutil.copytree(self.work, self.place / "whole")
         self.reference, self.left_out = found[0], varying(*found)
 
     def trial(self, number: int) -> Trial:
+        """One trial, or what was found when it was done before, by the same code and seed."""
+        kept = self.place / "trials.jsonl"
+        key = {"number": number, "seed": self.seed, "commit": git_commit()}
+        for line in kept.read_text().splitlines() if kept.exists() else []:
+            done = json.loads(line)
+            if done["key"] == key:
+                return Trial(**done["trial"])
+        trial = self.kill_and_compare(number)
+        with kept.open("a") as file:
+            file.write(json.dumps({"key": key, "trial": asdict(trial)}) + "\n")
+        return trial
+
+    def kill_and_compare(self, number: int) -> Trial:
         """Kill it once or twice, continue to the end and compare."""
         trial, chance = Trial(number), random.Random(f"{self.seed}/{number}")
         log = self.log(f"trial-{number}")
@@ -191,41 +151,20 @@ class Killer:
         return self.place / f"{name}.log"
 
 
+def git_commit() -> str:
+    """The commit of this checkout, `unknown` outside one; `MTPSL_COMMIT` goes before."""
+    if given := os.environ.get("MTPSL_COMMIT"):
+        return given
+    found = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True)
+    return found.stdout.decode().strip() or "unknown"
+
+
 def kill_orphan(process: int) -> None:
     """End what an earlier, stopped call of this program left."""
     try:
         os.kill(process, 9)
     except ProcessLookupError:
         return
-
-
-def last_line(log: Path) -> str:
-    """The last line of a log."""
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "nothing printed"
-
-
-def prepare(place: Path, names: Sequence[str]) -> None:
-    """The inputs that the cases share: a small data set, one with labels missing, a trained run, a table."""
-    inputs = place / "inputs"
-    inputs.mkdir(parents=True, exist_ok=True)
-    (inputs / "table.yaml").write_text(yaml.safe_dump(TABLE))
-    log = place / "inputs.log"
-
-    def make(*words: str) -> None:
-        if run(words_run(words), inputs, log).status:
-            raise SystemExit(f"mtpsl {' '.join(words)}: {last_line(log)} ({log})")
-
-    if not (inputs / "data").exists():
-        make("scenes", "data", "--train", "16", "--val", "8", "--size", "32,48")
-    if {"autolabel", "evaluate"} & {*names} and not (inputs / "run" / "scores.json").exists():
-        shutil.rmtree(inputs / "run", ignore_errors=True)
-        make(*[word.replace("../inputs/", "") for word in TRAIN], "--training.report", "false")
-    if "autolabel" in names and not (inputs / "partial").exists():
-        shutil.copytree(inputs / "data", inputs / "partial")
-        for number, path in enumerate(sorted((inputs / "partial" / "train").glob("*/*.png"))):
-            if path.parent.name != "image" and number % 2:
-                path.unlink()
 
 
 def preload(place: Path, names: Sequence[str]) -> None:
@@ -270,6 +209,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/kills"), help="folder for inputs, logs and kills.md")
     options = parser.parse_args()
     resume.SECONDS = 0.05  # an evaluation keeps its counts every 20 s: too seldom for one that takes two
+    write.SECONDS_AFTER_TRAINING = 60.0  # a report looks at as many images as it has time for: here at all
     place = options.out.resolve()
     prepare(place, options.only)
     preload(place, options.only)
@@ -288,7 +228,8 @@ def main() -> None:
             for number in numbers:
                 trials.append(killer.trial(number))
                 if trials[-1].differs:
-                    bar.console.print(f"{name}, trial {number}: {trials[-1]}", markup=False)
+                    shown = ", ".join(trials[-1].differs[:3])
+                    bar.console.print(f"{name}, trial {number}: {trials[-1].moments}: {shown}", markup=False)
                 bar.advance(job)
         recovered = sum(not trial.differs for trial in trials)
         failed += len(trials) - recovered
@@ -303,7 +244,7 @@ def main() -> None:
         )
         (place / f"{killer.place.name}.md").write_text(summary + rows(trials) + "\n")
         print(summary.split("\n")[0].removeprefix("## "), flush=True)
-    print(f"{platform.processor() or platform.machine()}, seed {options.seed}; logs: {place}/*.md")
+    print(f"{platform.machine()}, seed {options.seed}, commit {git_commit()}; logs: {place}/*.md")
     sys.exit(1 if failed else 0)
 
 

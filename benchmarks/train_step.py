@@ -1,6 +1,6 @@
 """Images/s, peak memory and arithmetic of a training step, beside a loop over images and pairs.
 
-    python benchmarks/train_step.py [--width 1.0] [--batch 4] [--size 96 128] [--rounds 7]
+    python benchmarks/train_step.py [--width 1.0] [--batch 4] [--size 96 128] [--rounds 7] [--authors DIR]
 
 Every variant is timed once per round, in turn, so that a slow moment of the machine hits all alike; minimum and median
 over the rounds are printed. The loops call the mapping network for one image and one pair at a time: "naive loop" a
@@ -15,132 +15,68 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import statistics
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from authors_step import make_authors_step
+from mapping_loops import Loop, PlainMapping
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from mtpsl.networks import SegNet
 from mtpsl.objectives import CrossTaskConsistency, JointMappingOptions, Objective, Supervised
-from mtpsl.objectives.distance import cosine_distance
-from mtpsl.objectives.mapping import MappingNetwork
-from mtpsl.objectives.mapping.layers import MappingLayer
-from mtpsl.objectives.mapping.pairs import Pair
 from mtpsl.structures import Batch, Sample
 from mtpsl.tasks import Depth, Normals, Segmentation, Task
 from mtpsl.training.malloc import keep_freed_memory
 
+AUTHORS = "MTPSL_AUTHORS"
+"""Where their checkout lies, for the processes that measure memory."""
 TASKS: list[Task] = [Segmentation(num_classes=13), Depth(), Normals()]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a step does.
+
+    Args:
+        kind: supervised, cross_task, one of the loops, or authors.
+        views: of cross_task and the loops.
+        bf16: mixed precision, and channels_last.
+        stride: of the mapping's first convolution.
+        compiled: torch.compile of the network, as `--training.compile true` has it.
+    """
+
+    kind: str
+    views: int = 1
+    bf16: bool = False
+    stride: int = 1
+    compiled: bool = False
+
+
 VARIANTS = {
-    "supervised": ("supervised", 1, False),
-    "supervised bf16": ("supervised", 1, True),
-    "cross_task, 1 view": ("cross_task", 1, False),
-    "cross_task, 1 view, bf16": ("cross_task", 1, True),
-    "cross_task, 2 views": ("cross_task", 2, False),
-    "cross_task, 2 views, bf16": ("cross_task", 2, True),
-    "loop, own layers, 1 view": ("loop", 1, False),
-    "loop, own layers, 2 views": ("loop", 2, False),
-    "naive loop, 1 view": ("naive", 1, False),
-    "naive loop, 2 views": ("naive", 2, False),
+    "supervised": Variant("supervised"),
+    "supervised, compiled": Variant("supervised", compiled=True),
+    "supervised bf16": Variant("supervised", bf16=True),
+    "supervised bf16, compiled": Variant("supervised", bf16=True, compiled=True),
+    "cross_task, 1 view": Variant("cross_task"),
+    "cross_task, 1 view, bf16": Variant("cross_task", bf16=True),
+    "cross_task, 1 view, bf16, stride 2": Variant("cross_task", bf16=True, stride=2),
+    "cross_task, 2 views": Variant("cross_task", views=2),
+    "cross_task, 2 views, bf16": Variant("cross_task", views=2, bf16=True),
+    "loop, own layers, 1 view": Variant("loop"),
+    "loop, own layers, 2 views": Variant("loop", views=2),
+    "naive loop, 1 view": Variant("naive"),
+    "naive loop, 2 views": Variant("naive", views=2),
+    "authors, 2 views": Variant("authors", views=2),
 }
-
-
-class PlainLayer(nn.Module):
-    """Convolution, batch norm, FiLM and ReLU of a `MappingLayer`, one after another."""
-
-    def __init__(self, layer: MappingLayer) -> None:
-        super().__init__()
-        self.conv, self.gamma, self.beta = layer.conv, layer.norm.gamma, layer.norm.beta
-        self.norm = nn.BatchNorm2d(layer.conv.out_channels, track_running_stats=False)
-        self.norm.weight, self.norm.bias = layer.norm.weight, layer.norm.bias
-
-    def forward(self, x: Tensor, pair: Tensor) -> Tensor:
-        """All four, for one image."""
-        x = self.norm(self.conv(x))
-        if self.gamma is not None and self.beta is not None:
-            x = self.gamma[pair][:, :, None, None] * x + self.beta[pair][:, :, None, None]
-        return F.relu(x)
-
-
-class PlainMapping(nn.Module):
-    """The mapping network as one would write it from the paper, with the weights of ours."""
-
-    def __init__(self, mapping: MappingNetwork) -> None:
-        super().__init__()
-        self.inputs = nn.ModuleList(PlainLayer(layer) for layer in mapping.inputs)
-        self.stages = nn.ModuleList(nn.ModuleList(PlainLayer(layer) for layer in stage) for stage in mapping.stages)
-        self.halvings = mapping.halvings
-
-    def stem(self, encoding: Tensor, task: int) -> Tensor:
-        """The task's input layer."""
-        return self.inputs[task](encoding, torch.tensor([0]))
-
-    def forward(self, x: Tensor, pair: Tensor) -> Tensor:
-        """Everything else, for one image and pair."""
-        for number, stage in enumerate(self.stages):
-            for layer in stage:
-                x = layer(x, pair)
-            x = F.max_pool2d(x, 2) if number < self.halvings else x
-        return x
-
-
-class Loop(CrossTaskConsistency):
-    """The same losses from a loop over images and pairs, for comparison only."""
-
-    def consistency(self, predictions: dict[str, Tensor], features: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Sum pair after pair."""
-        totals: dict[str, Tensor] = {}
-        for n in range(len(batch)):
-            one = Batch(
-                (batch.keys[n],),
-                batch.images[n : n + 1],
-                {name: x[n : n + 1] for name, x in batch.targets.items()},
-                {name: x[n : n + 1] for name, x in batch.valid.items()},
-            )
-            labelled = [bool(one.labelled(task.name)) for task in self.tasks]
-            for s in range(len(self.tasks)):
-                for t in range(len(self.tasks)):
-                    if labelled[s] or not labelled[t]:
-                        continue
-                    only = {
-                        name: valid if name == self.tasks[t].name else torch.zeros_like(valid)
-                        for name, valid in one.valid.items()
-                    }
-                    pair = CrossTaskPair(self, s, t)
-                    name = f"{self.tasks[s].name}->{self.tasks[t].name}"
-                    term = pair(
-                        {key: x[n : n + 1] for key, x in predictions.items()},
-                        features[n : n + 1],
-                        Batch(one.keys, one.images, one.targets, only),
-                    )
-                    weight = 1 / (len(batch) * (len(self.tasks) - sum(labelled)))
-                    totals[name] = totals.get(name, torch.zeros(())) + term * weight
-        return totals
-
-
-class CrossTaskPair:
-    """One pair of one image."""
-
-    def __init__(self, objective: CrossTaskConsistency, source: int, target: int) -> None:
-        self.objective, self.source, self.target = objective, source, target
-
-    def __call__(self, predictions: dict[str, Tensor], features: Tensor, one: Batch) -> Tensor:
-        """Both sides, each in its own call."""
-        tasks, mapping = self.objective.tasks, self.objective.mapping
-        s, t = tasks[self.source], tasks[self.target]
-        pair = torch.tensor([Pair(0, self.source, self.target).column(len(tasks))])
-        source = mapping(mapping.stem(s.encode_prediction(predictions[s.name]), self.source), pair)
-        label = t.encode_target(one.targets[t.name], one.valid[t.name])
-        target = mapping(mapping.stem(label, self.target), pair)
-        reference = features.detach()
-        regularizer = cosine_distance(source, reference) + cosine_distance(target, reference)
-        return (cosine_distance(source, target) + self.objective.regularizer * regularizer).sum()
+"""The authors' needs `--authors`."""
 
 
 def make_batch(size: tuple[int, int], count: int) -> Batch:
@@ -159,9 +95,22 @@ def make_batch(size: tuple[int, int], count: int) -> Batch:
     return Batch.collate(samples, {task.name: task.target_spec for task in TASKS})
 
 
+def full_labels(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Random labels of all three tasks for every image: the authors' data has them all, and hides some."""
+    count, _, *size = images.shape
+    generator = torch.Generator().manual_seed(0)
+    depth = torch.rand((count, 1, *size), generator=generator) * 5 + 0.5
+    normals = F.normalize(torch.randn((count, 3, *size), generator=generator), dim=1)
+    segmentation = torch.randint(0, 13, (count, *size), generator=generator)
+    return segmentation.to(images.device), depth.to(images.device), normals.to(images.device)
+
+
 def make_step(variant: str, width: float, batch: Batch) -> Callable[[], None]:
     """One optimization step of a variant, as a function."""
-    kind, views, bf16 = VARIANTS[variant]
+    chosen = VARIANTS[variant]
+    if chosen.kind == "authors":
+        return make_authors_step(Path(os.environ[AUTHORS]), batch.images, full_labels(batch.images))
+    kind, bf16 = chosen.kind, chosen.bf16
     torch.manual_seed(0)
     network = SegNet({task.name: task.out_channels for task in TASKS}, width=width)
     objective: Objective
@@ -169,7 +118,8 @@ def make_step(variant: str, width: float, batch: Batch) -> Callable[[], None]:
         objective = Supervised(TASKS, network)
     else:
         kinds = {"cross_task": CrossTaskConsistency, "loop": Loop, "naive": Loop}
-        objective = kinds[kind](TASKS, network, views=views, mapping=JointMappingOptions(width=width))
+        mapping = JointMappingOptions(width=width, stride=chosen.stride)
+        objective = kinds[kind](TASKS, network, views=chosen.views, mapping=mapping)
         if kind == "naive":
             objective.mapping = PlainMapping(objective.mapping)
     device = batch.images.device
@@ -179,6 +129,8 @@ def make_step(variant: str, width: float, batch: Batch) -> Callable[[], None]:
         network.to(memory_format=torch.channels_last)
         images = images.contiguous(memory_format=torch.channels_last)
     data = Batch(batch.keys, images, batch.targets, batch.valid)
+    if chosen.compiled:
+        network.compile()
     optimizer = torch.optim.Adam([*network.parameters(), *objective.parameters()], lr=1e-4)
 
     def step() -> None:
@@ -212,6 +164,15 @@ def peak_gflops(bf16: bool, device: torch.device) -> float:
             torch.cuda.synchronize()
         best = min(best, time.perf_counter() - start)
     return 3 * 2 * 8 * 48 * 64 * 256 * 256 * 9 / best / 1e9
+
+
+def bf16_instructions(device: torch.device) -> str:
+    """What the processor has for bf16, in words."""
+    if device.type != "cpu":
+        return torch.cuda.get_device_name()
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    found = [name for name in ("amx_bf16", "avx512_bf16") if name in flags]
+    return f"processor with {', '.join(found)}" if found else "a processor without bf16 instructions"
 
 
 def peak_memory(variant: str, width: float, size: tuple[int, int], count: int, queue: multiprocessing.Queue) -> None:
@@ -254,11 +215,16 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--size", type=int, nargs=2, default=(96, 128))
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), help="only these")
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), help="only these")
+    parser.add_argument("--authors", type=Path, help="a checkout of the authors' code: their step beside ours")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", help="also write the figures to this file")
     options = parser.parse_args()
     size = (options.size[0], options.size[1])
+    if options.authors is not None:
+        os.environ[AUTHORS] = str(options.authors.resolve())
+    if options.variants is None:
+        options.variants = [name for name in VARIANTS if VARIANTS[name].kind != "authors" or options.authors]
     keep_freed_memory()  # as `mtpsl train` does
     device = torch.device(options.device)
     batch = make_batch(size, options.batch).to(device)
@@ -282,7 +248,7 @@ def main() -> None:
     )
     print(
         f"{torch.get_num_threads()} threads, torch {torch.__version__}, "
-        f"peak {peak[False]:.0f} (fp32), {peak[True]:.0f} (bf16) GFLOP/s\n"
+        f"peak {peak[False]:.0f} (fp32), {peak[True]:.0f} (bf16) GFLOP/s, {bf16_instructions(device)}\n"
     )
     print("| step | ms min | ms median | images/s (min) | GFLOP | share of peak | peak MiB |")
     print("|---|---|---|---|---|---|---|")
@@ -290,7 +256,7 @@ def main() -> None:
     for variant in options.variants:
         fastest, median = min(times[variant]), statistics.median(times[variant])
         memory = measure_memory(variant, options.width, size, options.batch, device.type)
-        share = gflop[variant] / fastest / peak[VARIANTS[variant][2]]
+        share = gflop[variant] / fastest / peak[VARIANTS[variant].bf16]
         rows[variant] = {"min": fastest, "median": median, "gflop": gflop[variant], "mib": memory, "share": share}
         print(
             f"| {variant} | {1e3 * fastest:.0f} | {1e3 * median:.0f} | {options.batch / fastest:.1f} "
@@ -298,9 +264,9 @@ def main() -> None:
             flush=True,
         )
     for views in ("1 view", "2 views"):
-        for loop in (f"naive loop, {views}", f"loop, own layers, {views}"):
-            for ours in (f"cross_task, {views}", f"cross_task, {views}, bf16"):
-                if loop not in times or ours not in times:
+        for loop in (f"naive loop, {views}", f"loop, own layers, {views}", "authors, 2 views"):
+            for ours in [name for name in times if name.startswith(f"cross_task, {views}")]:
+                if loop not in times:
                     continue
                 ratio = [a / b for a, b in zip(times[loop], times[ours], strict=True)]
                 print(

@@ -16,6 +16,7 @@ import torch
 from command import SMALL, write_dataset
 
 from mtpsl.cli import main
+from mtpsl.training.middle import MiddleCheckpoint
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.run_folder import RunFolder
 
@@ -155,3 +156,27 @@ def test_two_processes_end_together_and_go_on(data: Path, tmp_path: Path) -> Non
     assert start(["train", "--resume", str(killed.path), "--quiet"]).wait(timeout=120) == 0
     torch.testing.assert_close(end_of(killed.path), end_of(tmp_path / "whole"), rtol=0, atol=0)
     assert timeless(killed.path) == timeless(tmp_path / "whole")
+
+
+def test_what_a_killed_run_left_does_not_stay(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before config.yaml was written, it begins by the same words; killed after its last epoch, it ends."""
+    run, words = RunFolder(tmp_path / "run"), command("dwa", data, tmp_path / "run")
+    run.path.mkdir()
+    for name in ("tasks.json", "environment.json", ".mtpsl-config-abc.yaml"):
+        (run.path / name).write_text("cut o")
+    assert main(words) == 0
+    assert {path.name for path in run.path.iterdir() if path.name.startswith(".")} == set()
+    ended = end_of(run.path)
+    with monkeypatch.context() as patch:  # the middle of its last epoch, which was complete when it was killed
+        patch.setattr(MiddleCheckpoint, "on_train_epoch_end", lambda *_: None)
+        assert main([*command("dwa", data, tmp_path / "other"), "--training.checkpoint_minutes", "1e-6"]) == 0
+    run.middle.write_bytes(RunFolder(tmp_path / "other").middle.read_bytes())
+    assert main(["train", "--resume", str(run.path), "--quiet"]) == 0
+    assert not run.middle.exists()
+    torch.testing.assert_close(end_of(run.path), ended, rtol=0, atol=0)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "notes.txt").touch()
+    assert main([*words[:-1], str(tmp_path / "new")]) == 2
+    assert "exists already" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from mtpsl.files import write_text
 from mtpsl.training.config import read_options
 from mtpsl.training.continued import written
 from mtpsl.training.option_groups import by_name
+from mtpsl.training.remains import strange_content
 from mtpsl.training.run_folder import RunFolder
 
 State = Literal["done", "resume", "new"]
@@ -148,5 +149,5 @@ def require_new(folder: Path) -> None:
     Raises:
         UserError: it is.
     """
-    if strange := RunFolder(folder).strange_content():
+    if strange := strange_content(folder):
         raise UserError(f"{folder} should be the folder of a run, but holds {strange[0].name}: move it away")

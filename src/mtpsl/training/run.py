@@ -17,7 +17,6 @@ from torch import nn
 from mtpsl.data.check.variety import require_variety
 from mtpsl.errors import UserError
 from mtpsl.evaluation.scores import Scores
-from mtpsl.files import remove_remains
 from mtpsl.phrases import resuming
 from mtpsl.structures import Batch
 from mtpsl.training.beginning import Beginning
@@ -120,7 +119,7 @@ def train(
     if main and not resume:
         folder.check_new()
     if main:
-        remove_remains(folder.path)
+        folder.tidy(begin.checkpoint)
     if main and not begin.checkpoint:
         folder.write(config, data.tasks)
         folder.write_images(training_sizes(data, size))

@@ -15,7 +15,7 @@ import yaml
 from mtpsl.data.broken import read_broken
 from mtpsl.errors import UserError
 from mtpsl.evaluation.scores import Scores, to_json
-from mtpsl.files import TEMPORARY, write_text
+from mtpsl.files import remove_remains, write_text
 from mtpsl.inference.sizes import TrainingSizes
 from mtpsl.phrases import resuming
 from mtpsl.plugins import CODE, CodeRecord, copy_code, names_code, title
@@ -24,12 +24,10 @@ from mtpsl.tasks import Task, describe_task, make_task
 from mtpsl.training.config import RunConfig, read_config, read_options
 from mtpsl.training.environment import environment
 from mtpsl.training.length import decided
+from mtpsl.training.remains import strange_content
 
 Which = Literal["last", "best"]
 """Which checkpoint of a run."""
-
-BEFORE_CONFIG = {"tasks.json", "environment.json", CODE}
-"""What is written before config.yaml, which makes a folder a run."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +147,7 @@ class RunFolder:
         Raises:
             UserError: it does.
         """
-        if self.strange_content():
+        if strange_content(self.path):
             cure = (
                 f"{resuming(self.path)} continues it, another --out begins a new run"
                 if self.config.exists()
@@ -157,12 +155,15 @@ class RunFolder:
             )
             raise UserError(f"{self.path} exists already: {cure}")
 
-    def strange_content(self) -> list[Path]:
-        """What the path holds that a run that was killed while it made its folder has not left there."""
-        if not self.path.is_dir():
-            return [self.path] if self.path.exists() else []
-        inside = sorted(self.path.iterdir())
-        return [path for path in inside if path.name not in BEFORE_CONFIG and not path.name.startswith(TEMPORARY)]
+    def tidy(self, checkpoint: Path | None) -> None:
+        """Remove what a process left that was killed: half-written files, and the middle of an epoch that is over.
+
+        Args:
+            checkpoint: what the run is continued from; None for a new one.
+        """
+        remove_remains(self.path)
+        if checkpoint != self.middle:
+            self.middle.unlink(missing_ok=True)
 
     def read_config(self) -> RunConfig:
         """The configuration of an existing run."""
