@@ -70,7 +70,7 @@ def test_labels_are_copied_bit_for_bit_and_those_that_are_missing_are_filled(mad
     before, after = files(made / "data"), files(filled)
     description = {"dataset.yaml"}
     assert all(after[name] == content for name, content in before.items() if name not in description)
-    new = {name for name in after if name not in before}
+    new = {name for name in after if name not in before and name != "source.json"}
     assert all(name.startswith("autolabels/train/") for name in new)
     suffixes = {"segmentation": "png", "depth": "npy", "normals": "npy"}
     wanted = {f"autolabels/train/{t}/{i:03}.{suffixes[t]}" for t, images in MISSING.items() for i in images}
@@ -184,6 +184,22 @@ def edited(made: Path, tmp_path: Path, **changes: object) -> Path:
     content["tasks"] = {k: v for k, v in {**content["tasks"], **changes}.items() if v is not None}
     (data / "dataset.yaml").write_text(yaml.safe_dump(content))
     return data
+
+
+def test_the_same_call_again_does_nothing_and_another_one_is_refused(
+    made: Path, filled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "filled"
+    assert label(made, out) == 0
+    first, before = capsys.readouterr().out, files(out)
+    lock = tmp_path / ".filled.lock"  # a process was killed between the folder's appearance and its last words
+    lock.touch()
+    assert label(made, out) == 0
+    assert (capsys.readouterr().out, files(out)) == (first, before)
+    assert not lock.exists()
+    assert label(made, out, "--confidence.value_share", "0.5") == 2
+    assert "exists and is not an empty folder" in capsys.readouterr().err
+    assert files(out) == before
 
 
 WRONG = {

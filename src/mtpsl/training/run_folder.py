@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,61 +26,14 @@ from mtpsl.training.config import RunConfig, read_config, read_options
 from mtpsl.training.environment import environment
 from mtpsl.training.length import decided
 from mtpsl.training.remains import strange_content
+from mtpsl.training.run_paths import RunPaths
 
 Which = Literal["last", "best"]
 """Which checkpoint of a run."""
 
 
-@dataclass(frozen=True)
-class RunFolder:
-    """Where the files of a run lie."""
-
-    path: Path
-
-    @property
-    def config(self) -> Path:
-        """The resolved configuration."""
-        return self.path / "config.yaml"
-
-    @property
-    def checkpoint(self) -> Path:
-        """The state after the last complete epoch."""
-        return self.path / "checkpoints" / "last.ckpt"
-
-    @property
-    def middle(self) -> Path:
-        """The state in the middle of the epoch after that one, while there is one."""
-        return self.path / "checkpoints" / "middle.ckpt"
-
-    @property
-    def failure(self) -> Path:
-        """The step that the run stopped at because its loss was not finite."""
-        return self.path / "failure.pt"
-
-    @property
-    def best(self) -> Path:
-        """The state after the epoch with the best validation scores (`training.keep_best`)."""
-        return self.path / "checkpoints" / "best.ckpt"
-
-    @property
-    def best_scores(self) -> Path:
-        """The scores of that epoch."""
-        return self.path / "scores_best.json"
-
-    @property
-    def scores(self) -> Path:
-        """The scores of the last validated epoch."""
-        return self.path / "scores.json"
-
-    @property
-    def images(self) -> Path:
-        """How large the pictures of the training were, so that others can be seen as they were."""
-        return self.path / "images.json"
-
-    @property
-    def tasks(self) -> Path:
-        """The tasks, so that the network can be used where the data set is not."""
-        return self.path / "tasks.json"
+class RunFolder(RunPaths):
+    """The folder of a run: reads and writes its files."""
 
     def create(self, config: RunConfig, tasks: list[Task]) -> None:
         """Write what is known before training starts.
@@ -134,12 +88,22 @@ class RunFolder:
             write_text(self.scores, json.dumps(scores, indent=2, allow_nan=False) + "\n")
 
     def finished(self, epochs: int = 0) -> bool:
-        """Whether the run has the scores of its last epoch and was meant for `epochs`; it may have stopped early."""
+        """Whether the run has the scores of its last epoch and was meant for `epochs`; it may have stopped early.
+
+        One that was killed between these scores and its last checkpoint is not.
+        """
         try:
-            run = json.loads(self.scores.read_text(encoding="utf-8"))["run"]
-            return run["complete"] is True and run.get("epochs", 0) >= epochs
+            scores = json.loads(self.scores.read_text(encoding="utf-8"))
+            complete = scores["run"]["complete"] is True and scores["run"].get("epochs", 0) >= epochs
+            return complete and self.trained_epochs() >= scores["epoch"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
+
+    def trained_epochs(self) -> float:
+        """How many epochs the last checkpoint was trained for; infinite without one that can be read."""
+        with suppress(UserError):
+            return int(self.load_checkpoint()["epoch"]) + 1
+        return math.inf
 
     def check_new(self) -> None:
         """Refuse a folder that exists and holds something.

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from mtpsl.errors import UserError
@@ -198,3 +199,14 @@ def test_a_run_that_cannot_be_started_is_a_failed_run(tmp_path: Path):
         "a": "no such thing",
         "b": "no such thing",
     }
+
+
+def test_a_run_that_was_killed_between_its_last_scores_and_its_last_checkpoint_is_not_done(tmp_path: Path):
+    (job,) = make_jobs(tmp_path, "a")
+    (job.folder / "checkpoints").mkdir(parents=True)
+    (job.folder / "config.yaml").touch()
+    (job.folder / "scores.json").write_text('{"run": {"complete": true, "epochs": 3}, "epoch": 3}')
+    assert job.state() == "done"  # its checkpoint was removed to save space
+    for epoch, state in ((1, "resume"), (2, "done")):
+        torch.save({"epoch": epoch, "state_dict": {}}, job.folder / "checkpoints" / "last.ckpt")
+        assert job.state() == state

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -110,7 +110,24 @@ def is_done(out: Path, wanted: Provenance, force: bool) -> bool:
     difference = found.difference(wanted)
     if difference and not force:
         raise UserError(f"{out} was converted {difference}: convert into a new folder, or replace it with --force")
-    return difference is None
+    return is_complete(out, wanted)
+
+
+def is_complete(out: Path, wanted: Provenance) -> bool:
+    """Whether a folder was made from just this; then the lock that a killed process left beside it goes."""
+    found = read_provenance(out)
+    if found is None or found.difference(wanted):
+        return False
+    lock = lock_of(out)
+    with suppress(OSError), lock.open("rb+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.unlink()
+    return True
+
+
+def lock_of(out: Path) -> Path:
+    """The file that is locked while a folder is made."""
+    return out.with_name(f".{out.name}.lock")
 
 
 @contextmanager
@@ -128,7 +145,7 @@ def partial_folder(out: Path, wanted: Provenance, force: bool, *, work: str = "c
     """
     partial = out.with_name(f".{out.name}.partial")
     out.parent.mkdir(parents=True, exist_ok=True)
-    lock = out.with_name(f".{out.name}.lock")
+    lock = lock_of(out)
     with lock.open("w") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,8 +14,8 @@ import yaml
 from rich.console import Console
 from rich.progress import Progress
 
-from mtpsl.data.convert.converter import partial_folder
-from mtpsl.data.convert.provenance import FILE, provenance
+from mtpsl.data.convert.converter import is_complete, partial_folder
+from mtpsl.data.convert.provenance import provenance, read_provenance
 from mtpsl.data.convert.writers import save
 from mtpsl.data.formats.lossless import lossless_format
 from mtpsl.data.layouts.folder import FolderDataset
@@ -50,7 +50,7 @@ def autolabel(
     Files of images and labels are copied as they are; nothing is predicted where there is a label, or where one follows
     from another. Predicted labels lie apart, in `autolabels/<split>/<task>`, and dataset.yaml names the run. The folder
     appears in one step when all is written; until then the work lies in the hidden `.<out>.partial` beside it, and
-    calling again continues there.
+    calling again continues there. A call that was completed before does nothing.
 
     Args:
         run: whose predictions fill it.
@@ -70,8 +70,9 @@ def autolabel(
         UserError: run and data set do not fit, nothing is missing, or `out` exists.
     """
     root, out = Path(root), Path(out).resolve()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists and is not an empty folder: give another one or remove it")
+    made = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    if made and read_provenance(out) is None:
+        raise taken(out)
     inside = root.resolve()
     if inside == out or inside in out.parents or out in inside.parents:
         raise UserError(f"{out}: should lie outside the data set {root}, and not around it")
@@ -80,6 +81,10 @@ def autolabel(
     options: dict[str, Any] = {**mark, "tasks": [task.name for task in plan.tasks]}
     wanted = provenance(root, "folder", {**options, "description": str(plan.description.resolve())})
     counts: Counter[str] = Counter({task.name: 0 for task in plan.tasks})
+    if made:
+        if not is_complete(out, wanted):
+            raise taken(out)
+        return {name: count_labels(out / AUTOLABELS / plan.train.split / name) for name in counts}
     with partial_folder(out, wanted, force, work="labelling") as folder:
         files = [*copied_files(plan)]
         drafts = Drafts(folder / DRAFTS, plan)
@@ -103,8 +108,17 @@ def autolabel(
         for dataset in [plan.train, *plan.others]:
             FolderDataset(folder, dataset.split)
         shutil.rmtree(folder / DRAFTS, ignore_errors=True)
-        (folder / FILE).unlink()
     return dict(counts)
+
+
+def taken(out: Path) -> UserError:
+    """What is said of a folder that holds something else."""
+    return UserError(f"{out} exists and is not an empty folder: give another one or remove it")
+
+
+def count_labels(folder: Path) -> int:
+    """How many images have a predicted label in a folder of these."""
+    return sum(path.is_file() for path in folder.rglob("*"))
 
 
 def mark_of(run: TrainedRun, confidence: Confidence, hidden: bool) -> dict[str, Any]:
