@@ -213,6 +213,10 @@ WRONG = {
     "a wrong share": ("--confidence.class_share is a share of a class's pixels", {}),
     "predicted labels": ("has labels predicted by the run run", {}),
     "another layout": ("mtpsl convert", {}),
+    "nothing missing": (
+        "has a label of depth, normals, segmentation: there is nothing to fill",
+        {},
+    ),
 }
 
 
@@ -244,6 +248,8 @@ def test_what_does_not_fit_is_one_line(
     elif case == "another layout":
         assert main(["convert", str(made / "data"), str(tmp_path / "packed")]) == 0
         data = tmp_path / "packed"
+    elif case == "nothing missing":
+        data = write_dataset(tmp_path / "whole", size=(32, 32))
     before = set(made.rglob("*"))
     capsys.readouterr()
     assert label(made, out, *words, data=data, run=run) == 2

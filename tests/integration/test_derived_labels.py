@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 from command import SMALL, write_dataset
+from PIL import Image
 
 from mtpsl.cli import main
 
@@ -75,11 +77,57 @@ def test_a_stopped_run_goes_on_with_the_same_labels(data: Path, tmp_path: Path):
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_a_camera_of_other_images_is_one_line(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    path = data / "dataset.yaml"
-    path.write_text(path.read_text().replace("- 32\n", "- 48\n"))
-    assert train("--data.root", data, *QUICK, "--out", tmp_path / "run") == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "the camera is that of images of 48x64 (height x width)" in said
-    assert not (tmp_path / "run").exists()
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "no camera": ({"from": "depth"}, "normals from depth need a `camera`, as {focal: 500, size: [480, 640]}"),
+    "a focal length of zero": (
+        {"from": "depth", "camera": {**CAMERA, "focal": 0}},
+        "`focal` should be positive lengths in pixels, not 0 and 0",
+    ),
+    "the camera of other images": (
+        {"from": "depth", "camera": {**CAMERA, "size": [48, 64]}},
+        "the camera is that of images of 48x64 (height x width), which those of 32x64 are no other size of",
+    ),
+    "a task that the set lacks": (
+        {"from": "disparity", "camera": CAMERA},
+        "`from` should name one of the tasks depth, normals, segmentation, not 'disparity'",
+    ),
+    "a table that is not there": (
+        {"from": "depth", "camera": {**CAMERA, "file": "views.csv", "name": "id"}},
+        "views.csv: cannot be read as the table of cameras",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("command", ["train", "check", "convert"])
+def test_a_wrong_relation_is_one_line(
+    command: str, case: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    entry, said = WRONG[case]
+    path, out = data / "dataset.yaml", tmp_path / "out"
+    described = yaml.safe_load(path.read_text())
+    described["tasks"]["normals"] = entry
+    path.write_text(yaml.safe_dump(described, sort_keys=False))
+    words = {
+        "train": ["train", "--data.root", str(data), *QUICK, "--out", str(out)],
+        "check": ["check", str(data)],
+        "convert": ["convert", str(data), str(out)],
+    }
+    assert main(words[command]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"data"}
+
+
+def test_one_image_of_another_shape_than_the_camera_is_one_line(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for kind, mode in (("image", "RGB"), ("depth", "I;16"), ("segmentation", "L")):
+        Image.new(mode, (48, 48), 1).save(data / "train" / kind / "002.png")
+    words = ["--data.root", data, *QUICK, "--data.size", "16,32", "--out", tmp_path / "out"]
+    assert train(*words) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("note")]
+    assert len(error) == 1
+    assert "normals of image '002': the camera is that of images of 32x64 (height x width)" in error[0]
+    assert {path.name for path in tmp_path.iterdir()} == {"data"}

@@ -17,7 +17,7 @@ from mtpsl.objectives.known_relations import EdgesOfClasses, RelationTerms
 from mtpsl.objectives.known_relations.class_edges import class_boundary
 from mtpsl.objectives.supervised import SupervisedObjective
 from mtpsl.structures import Batch, Losses
-from mtpsl.tasks import Edges, Segmentation
+from mtpsl.tasks import Depth, Edges, HumanParts, Normals, Saliency, Segmentation
 
 NAMES = [name for name in OBJECTIVES if name != "stl"]  # one task has no relation
 LABELS = [("segmentation",), ("edges",), ("depth", "edges"), ("normals",)]
@@ -182,3 +182,18 @@ def test_a_weight_without_a_relation_is_refused() -> None:
     with pytest.raises(ValueError, match="of the tasks segmentation, depth no two have a known relation"):
         Supervised(tasks()[:2], network, relations=RelationOptions(weight=0.3))
     assert not Supervised(tasks(), network).related.relations
+
+
+def test_of_the_tasks_of_pascal_only_segmentation_and_edges_are_related() -> None:
+    pascal = [Segmentation(num_classes=21), HumanParts(), Normals(), Saliency(), Edges()]
+    options = RelationOptions(weight=0.3)
+    assert [one.name for one in RelationTerms(pascal, options).relations] == [TERM]
+    for left_out in (0, 4):
+        with pytest.raises(ValueError, match="no two have a known relation"):
+            RelationTerms([task for number, task in enumerate(pascal) if number != left_out], options)
+
+
+def test_every_two_tasks_of_the_types_are_related_whatever_they_are_called() -> None:
+    some = [Depth("far"), Depth("near", inverse=True), Normals("normals"), Normals("smooth")]
+    names = [one.name for one in RelationTerms(some, RelationOptions(weight=0.3)).relations]
+    assert names == ["far=>normals", "far=>smooth", "near=>normals", "near=>smooth"]

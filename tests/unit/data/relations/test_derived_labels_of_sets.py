@@ -273,6 +273,20 @@ def test_a_wrong_relation_is_one_line(tmp_path: Path, what: str):
     assert str(root) in str(error.value)
 
 
+@pytest.mark.parametrize("source", ["human_parts", "saliency", "depth"])
+def test_edges_follow_from_the_boundaries_of_a_segmentation_alone(tmp_path: Path, source: str):
+    kinds = {"human_parts": {}, "saliency": {}, "edges": {"from": source}}
+    with pytest.raises(UserError, match=rf"edges follow from segmentation, not from {source} \({source}\)"):
+        FolderDataset(write(tmp_path, 1, **kinds), "train")
+
+
+@pytest.mark.parametrize("task", ["segmentation", "depth", "saliency"])
+def test_other_tasks_follow_from_none(tmp_path: Path, task: str):
+    entry = {**TASKS.get(task, {}), "from": "edges"}
+    with pytest.raises(UserError, match=f"task '{task}' has the unknown key 'from'"):
+        FolderDataset(write(tmp_path, 1, **{task: entry}), "train")
+
+
 def test_edges_need_no_camera(tmp_path: Path):
     with pytest.raises(UserError, match="unknown key 'camera'"):
         FolderDataset(write(tmp_path, 1, edges={"from": "segmentation", "camera": CAMERA}), "train")
