@@ -21,6 +21,7 @@ from mtpsl.data.relations.base import Cameras, camera_of
 from mtpsl.data.relations.opened import Related
 from mtpsl.data.shares import Shares
 from mtpsl.data.tables import FileTable, StringTable
+from mtpsl.data.windows import ShardWindows
 from mtpsl.errors import UserError
 from mtpsl.pictures import picture_tensor, read_header, read_picture
 from mtpsl.structures import Sample
@@ -46,6 +47,8 @@ class LabelledDataset(Dataset[Sample], ABC):
     own: ClassVar[bool] = False
     #: how often the images of each source are drawn in training, if there are several sources
     shares: Shares | None = None
+    #: the shards in which images lie, if training reads a few of them at a time
+    windows: ShardWindows | None = None
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -35,8 +35,8 @@ def make_loader(
     """A loader of batches; call `loader.set_epoch(epoch)` before each epoch (Lightning does the same).
 
     Args:
-        dataset: with a length; a sample per index; its `shares`, if it has any, decide what is drawn in training; where
-            its labels have their `own_size`, batches are `ScoredBatch`.
+        dataset: with a length; a sample per index; its `shares` or `windows`, if it has any, decide what is drawn in
+            training; where its labels have their `own_size`, batches are `ScoredBatch`.
         specs: the tasks of a batch and the form of their labels.
         batch_size: images per batch and process.
         shuffle: draw a new order each epoch and give every process equally many images (training); otherwise keep the
@@ -61,6 +61,7 @@ def make_loader(
         world_size=world_size,
         drop_last_to=batch_size if drop_last else None,
         shares=getattr(dataset, "shares", None) if shuffle else None,
+        windows=getattr(dataset, "windows", None) if shuffle else None,
     )
     some = shuffle and labelled is not None and not bool(labelled.all())
     batches = LabelledBatches(sampler, batch_size, labelled) if some and labelled is not None else None

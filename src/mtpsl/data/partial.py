@@ -58,7 +58,7 @@ class PartialDataset(Dataset[Sample]):
         wanted = torch.tensor([tasks is None or name in tasks for name in dataset.tasks], dtype=torch.bool)
         derived = torch.tensor([derive is None or name in derive for name in dataset.tasks], dtype=torch.bool)
         self.mask, self.derived = mask & wanted, derivable(dataset, mask) & ~mask & wanted & derived
-        self.keys, self.shares = StringTable(dataset.keys), dataset.shares
+        self.keys, self.shares, self.windows = StringTable(dataset.keys), dataset.shares, dataset.windows
         self._rows = torch.arange(len(dataset))
         self._cameras: dict[int, Tensor | None] = {}
         self._cache = SampleCache(len(dataset), [*self.tasks]) if cache else None
@@ -143,6 +143,7 @@ class PartialDataset(Dataset[Sample]):
         part.mask, part.derived = self.mask[list(indices)], self.derived[list(indices)]
         part.keys = StringTable(self.keys[index] for index in indices)
         part.shares = None if self.shares is None else self.shares.subset(indices)
+        part.windows = None if self.windows is None else self.windows.subset(indices)
         part._rows = self._rows[list(indices)]
         return part
 
@@ -181,8 +182,8 @@ class PartialDataset(Dataset[Sample]):
         return 0 if self._cache is None else self._cache.store.used
 
     def estimate_bytes(self, count: int = 8) -> int:
-        """What a cache of all images would take, judged by a few of them, which are read."""
-        some = self.spread(count)
+        """What a cache of all images would take, judged by a few of them (of one shard), which are read."""
+        some = self.spread(count) if self.windows is None else self.subset(range(min(count, len(self))))
         sizes = [packed_size(some[index]) for index in range(len(some))]
         return 0 if not sizes else sum(sizes) * len(self) // len(sizes)
 

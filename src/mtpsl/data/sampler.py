@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from mtpsl.data.shares import Shares
+from mtpsl.data.windows import ShardWindows
 from mtpsl.errors import UserError
 
 
@@ -26,6 +27,7 @@ class EpochSampler(Sampler[int]):
         world_size: how many processes share the images.
         drop_last_to: cut the share of each process to a multiple of this (the batch size).
         shares: what part of an epoch comes from which source (with `shuffle`); by default every image is drawn once.
+        windows: the shards of images that are read a few shards at a time (with `shuffle`).
 
     Raises:
         UserError: `drop_last_to` leaves nothing.
@@ -41,11 +43,13 @@ class EpochSampler(Sampler[int]):
         world_size: int = 1,
         drop_last_to: int | None = None,
         shares: Shares | None = None,
+        windows: ShardWindows | None = None,
     ) -> None:
         if not 0 <= rank < world_size:
             raise ValueError(f"rank should be from 0 to {world_size - 1}, not {rank}")
         self.count, self.shuffle, self.seed = count, shuffle, seed
-        self.rank, self.world_size, self.shares = rank, world_size, shares
+        self.rank, self.world_size = rank, world_size
+        self.shares, self.windows = shares, windows
         self.epoch, self.consumed = 0, 0
         self._length = -(-count // world_size) if shuffle else len(range(rank, count, world_size))
         if drop_last_to is not None:
@@ -94,6 +98,8 @@ class EpochSampler(Sampler[int]):
         if self.shuffle:
             state = np.random.SeedSequence([self.seed % 2**64, self.epoch]).generate_state(1, np.uint64)[0]
             generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
+            if self.windows is not None:
+                return self.windows.draw(generator, self.world_size, self._length)
             if self.shares is None:
                 order = torch.randperm(self.count, generator=generator)
             else:
