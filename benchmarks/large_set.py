@@ -2,10 +2,12 @@
 
     python benchmarks/large_set.py                                      # 200,000 images of 32 x 32, all links to a few
     python benchmarks/large_set.py --count 10000 --size 375 500 --pascal --distinct 200
+    python benchmarks/large_set.py --count 20000 --shard_mb 4 --batches 3000                # in shards, 8 at a time
 
 A tree of an image and two labels each is made in a temporary folder (`--pascal`: an image of 375 x 500 pixels and five
 labels, read at 512 x 512 as in the PASCAL recipe) and read by the loader of a run; files are hard links to `--distinct`
-different ones. Nothing is trained: the figures are those of the side that reads. Measured: large_set.md.
+different ones. With `--shard_mb` the tree is converted into shards first, from which nothing is kept in memory. Nothing
+is trained: the figures are those of the side that reads. Measured: large_set.md.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from itertools import islice
@@ -81,18 +85,32 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--cache", default="auto")
     parser.add_argument("--limit", type=float, default=1.0, help="--data.cache_limit of the copy, in GB")
+    parser.add_argument("--shard_mb", type=float, help="convert the tree into shards of so many megabytes")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "data"
         write_tree(
             root, arguments.count, tuple(arguments.size), PASCAL if arguments.pascal else TASKS, arguments.distinct
         )
+        if arguments.shard_mb:
+            root = convert(root, Path(folder) / "shards", arguments.shard_mb)
+            arguments.cache = "none"
         words = ["--data.root", str(root), "--data.cache_folder", str(Path(folder) / "copies")]
         words += ["--data.workers", str(arguments.workers), "--data.cache", arguments.cache]
         words += ["--data.cache_limit", str(arguments.limit), "--data.regime", "one", "--objective", "supervised"]
         words += ["--data.size", "512,512" if arguments.pascal else "32,32", "--training.batch_size", "6"]
         words += ["--training.accelerator", "cpu"]
         measure(words, Path(folder), arguments.batches)
+
+
+def convert(root: Path, out: Path, shard_mb: float) -> Path:
+    """The same data set in shards, made by a process of its own."""
+    begun = time.perf_counter()
+    words = ["convert", str(root), str(out), "--to", "shards", "--shard_mb", str(shard_mb)]
+    subprocess.run([sys.executable, "-m", "mtpsl", *words], check=True)
+    shards = [path.stat().st_size for path in out.glob("*.tar")]
+    print(f"converted in {time.perf_counter() - begun:.0f} s: {len(shards)} shards, {sum(shards) / 1e9:.2f} GB")
+    return out
 
 
 def measure(words: list[str], folder: Path, count: int) -> None:
@@ -108,7 +126,8 @@ def measure(words: list[str], folder: Path, count: int) -> None:
     config = parse_config(words, {})
     data = run_data(config)
     opened = time.perf_counter()
-    data = with_reading(config, data, folder / "run", say=True)
+    data, said = with_reading(config, data, folder / "run")
+    print(said)
     sizes = training_sizes(data, (32, 32))
     loader = Loaders(config, data).training_loader(0, 1)
     batches = iter(loader)

@@ -60,6 +60,14 @@ def test_images_go_where_there_is_room_for_them(wanted, room, packed, place, par
     assert part in why
 
 
+def test_images_in_shards_are_not_copied_to_a_disk():
+    for wanted in ("auto", "disk"):
+        found, why = choose_place(wanted, Room(5 * GB, 4 * GB, 9 * GB), sharded=True)
+        assert found == "none"
+        assert "in shards, of which a few are read at a time" in why
+    assert choose_place("auto", Room(3 * GB, 4 * GB, 9 * GB), sharded=True)[0] == "memory"
+
+
 @pytest.mark.parametrize(
     ("cores", "processes", "gpu", "kept", "workers"),
     [(1, 1, False, False, 0), (2, 1, False, False, 1), (16, 1, False, False, 2), (16, 1, False, True, 0),

@@ -16,6 +16,7 @@ import torch
 from command import SMALL, write_dataset
 
 from mtpsl.cli import main
+from mtpsl.data import convert_dataset
 from mtpsl.training.middle import MiddleCheckpoint
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.run_folder import RunFolder
@@ -25,13 +26,17 @@ CASES = {
     "cross_task": ["--objective.extensions.balance", "true", "--objective.extensions.pairs", "auto"],
     "mean_teacher": ["--objective.name", "mean_teacher", "--training.ema", "0.9"],
     "dwa": ["--objective.name", "supervised", "--weighting.name", "dwa", "--data.workers", "2"],
+    "shards": ["--objective.name", "supervised", "--data.cache", "none", "--data.window", "2", "--data.workers", "1"],
     "accumulate": ["--objective.name", "supervised", "--training.accumulate", "2", "--data.epoch_images", "all"],
 }
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("data") / "small", train=12, val=2, size=(32, 32))
+    root = write_dataset(tmp_path_factory.mktemp("data") / "small", train=12, val=2, size=(32, 32))
+    convert_dataset(root, root.parent / "shards", to="shards", shard_mb=0.02, progress=False)
+    assert len([*(root.parent / "shards").glob("train-*.tar")]) > 3
+    return root
 
 
 @pytest.fixture
@@ -54,7 +59,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 def command(case: str, data: Path, out: Path, *words: str) -> list[str]:
     small = [*SMALL] if case == "cross_task" else [*SMALL[:4], *SMALL[8:]]
-    options = ["--data.root", str(data), "--training.epochs", "2", "--data.regime", "one"]
+    root = data.parent / "shards" if case == "shards" else data
+    options = ["--data.root", str(root), "--training.epochs", "2", "--data.regime", "one"]
     return ["train", *small, *CASES[case], *options, "--out", str(out), *words]
 
 

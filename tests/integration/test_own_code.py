@@ -160,7 +160,7 @@ def test_what_a_data_set_names_is_run_only_with_trust(data: Path, tmp_path: Path
     assert not IMPORTED
     assert not out.exists()
     assert run("check", root, "--trust-code") == 0
-    for form in ("packed", "folder"):
+    for form in ("packed", "shards", "folder"):
         assert run("convert", root, tmp_path / form, "--to", form, "--trust-code") == 0
         assert run("check", tmp_path / form, "--trust-code") == 0
     description = (root / "dataset.yaml").read_text()

@@ -12,6 +12,7 @@ import yaml
 from lines import Line, check, check_no_other
 
 from folder_sets import write_folder_set
+from mtpsl.data import convert_dataset
 from mtpsl.structures import Sample
 from mtpsl.tasks import describe_task
 from mtpsl.training.config import parse_config
@@ -53,10 +54,11 @@ LINES = {
     "cache": Line("none", {"cached"}, default="memory"),
     "cache_folder": Line("CACHE", {"files"}, default="SET", beside="--data.cache disk"),
     "cache_limit": Line("1e-9", {"cached"}, beside="--data.cache disk --data.cache_folder CACHE"),
+    "window": Line("3", {"shards at a time"}, default="1", beside="--data.root SHARDS"),
     "broken": Line("skip", {"broken"}),
 }
 """Observations are those of `observe_data`."""
-PLACES = ("SET", "OTHER", "MTAN", "PASCAL", "CACHE")
+PLACES = ("SET", "OTHER", "MTAN", "PASCAL", "CACHE", "SHARDS")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +82,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             array = counted % 256 / 255 if kind == "image" else counted % (7 if kind == "label_7" else 19) / 1.0
             np.save(folder / "MTAN" / split / kind / "0.npy", array)
     write_pascal(folder / "PASCAL")
+    convert_dataset(folder / "SET", folder / "SHARDS", to="shards", shard_mb=0.006, progress=False)
     return folder
 
 
@@ -116,10 +119,20 @@ def observe_data(words: Sequence[str], folder: Path) -> dict[str, Any]:
         "val pixels": [sample.image for sample in val],
         "val labels": [labels_of(sample) for sample in val],
         "cached": cached,
+        "shards at a time": shards_at_a_time(Loaders(config, data)),
         "broken": "stop" if data.train.broken is None else "skip",
         "workers": Loaders(config, data).validation_loader(0, 1).num_workers,
         "files": sorted(path.relative_to(folder).parts[0] for path in written),
     }
+
+
+def shards_at_a_time(loaders: Loaders) -> int | None:
+    """Among how many shards an epoch jumps at most."""
+    if (windows := loaders.data.train.windows) is None:
+        return None
+    order = windows.shard[[index for batch in loaders.training_loader(0, 1).batch_sampler for index in batch]]
+    seen = [(order == shard).nonzero().flatten() for shard in order.unique()]
+    return max(sum(int(one[0]) <= place <= int(one[-1]) for one in seen) for place in range(len(order)))
 
 
 def labels_of(sample: Sample) -> dict[str, Any]:

@@ -34,7 +34,7 @@ NONSENSE: dict[str, list[Any]] = {
     **dict.fromkeys(["decoder_channels", "head_channels", "discriminator_channels", "mapping.film_halving"], COUNT),
     **dict.fromkeys(["extensions.max_pairs", "optim_niter", "epochs", "patience", "batch_size", "accumulate"], COUNT),
     **dict.fromkeys(
-        ["validate_every", "devices", "num_nodes", "classes", "limit", "scenes_train", "scenes_val"], COUNT
+        ["validate_every", "devices", "num_nodes", "classes", "limit", "window", "scenes_train", "scenes_val"], COUNT
     ),
     **dict.fromkeys(["width", "mapping.width", "mapping.lr", "mapping.film_lr", "discriminator_lr"], POSITIVE),
     "encoder_lr_factor": POSITIVE,

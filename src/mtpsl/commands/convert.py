@@ -8,6 +8,7 @@ from typing import Literal
 
 from mtpsl.commands.parsing import DATA_OPTIONS, add_data_options, add_trust_option, make_parser, own_layout, parse
 from mtpsl.commands.spinner import loading
+from mtpsl.options import check_positive
 from mtpsl.phrases import command
 
 
@@ -22,9 +23,10 @@ def convert(arguments: Sequence[str]) -> None:
     parser.add_argument("out", type=Path, help="the folder to make")
     parser.add_argument(
         "--to",
-        type=Literal["packed", "folder"],
+        type=Literal["packed", "shards", "folder"],
         default="packed",
-        help="packed: one memory-mapped file per split; folder: a PNG or npy file per image and label",
+        help="packed: one memory-mapped file per split; shards: files of many images, which training reads one after "
+        "another (for sets larger than memory or disk); folder: a PNG or npy file per image and label",
     )
     add_data_options(parser)
     add_trust_option(parser)
@@ -33,9 +35,13 @@ def convert(arguments: Sequence[str]) -> None:
         "--size", type=tuple[int, int] | None, default=None, help="height and width to resize to, e.g. 288,384"
     )
     parser.add_argument(
+        "--shard_mb", type=float | None, default=None, help="megabytes of a shard, with --to shards; 64 by default"
+    )
+    parser.add_argument(
         "--force", action="store_true", help="replace what was converted from another or since changed source"
     )
     values = parse(parser, arguments)
+    check_positive(shard_mb=values.shard_mb)
 
     with loading():
         from mtpsl.data.convert import convert_dataset
@@ -49,6 +55,7 @@ def convert(arguments: Sequence[str]) -> None:
         to=values.to,
         splits=values.splits,
         size=values.size,
+        shard_mb=values.shard_mb,
         force=values.force,
         **{option: values[option] for option in DATA_OPTIONS},
     )

@@ -2,9 +2,11 @@
 
 Open `base.py` first: a `LabelledDataset` has keys, tasks, which labels exist, and samples. `registry.py` lists the
 layouts and recognizes them; `regimes.py` and `label_lists.py` choose the labels that a run may see, `partial.py` hides
-the others; `loading.py`, `labelled_batches.py` and `sampler.py` make batches; `cache.py` keeps images in memory.
-Rooms: `layouts/` (own folders, packed and merged sets), `published/` (one file per published layout), `formats/` (how
-one kind of file becomes a label), `scenes/` (built-in rooms), `check/`, `convert/` and `guess/` (three commands).
+the others; `loading.py`, `labelled_batches.py`, `sampler.py` and `windows.py` make batches; `cache.py` keeps images in
+memory.
+Rooms: `layouts/` (own folders, packed, sharded and merged sets), `published/` (one file per published layout),
+`formats/` (how one kind of file becomes a label), `scenes/` (built-in rooms), `check/`, `convert/` and `guess/` (three
+commands).
 """
 
 from mtpsl.data.base import LabelledDataset, PictureDataset, StoredDataset
@@ -15,6 +17,7 @@ from mtpsl.data.layouts.description import Description, read_description
 from mtpsl.data.layouts.folder import FolderDataset
 from mtpsl.data.layouts.merged import MergedDataset
 from mtpsl.data.layouts.packed import PackedDataset
+from mtpsl.data.layouts.shards import ShardsDataset
 from mtpsl.data.loading import make_loader
 from mtpsl.data.partial import PartialDataset
 from mtpsl.data.published.cityscapes import Cityscapes
@@ -47,6 +50,7 @@ __all__ = [
     "PascalContext",
     "PictureDataset",
     "ScenesDataset",
+    "ShardsDataset",
     "StoredDataset",
     "Taskonomy",
     "check_dataset",

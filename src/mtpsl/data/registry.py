@@ -11,6 +11,7 @@ from mtpsl.data.base import StoredDataset
 from mtpsl.data.layouts.folder import FolderDataset, own_layout
 from mtpsl.data.layouts.merged import MergedDataset
 from mtpsl.data.layouts.packed import PackedDataset
+from mtpsl.data.layouts.shards import ShardsDataset
 from mtpsl.data.published.cityscapes import Cityscapes
 from mtpsl.data.published.cityscapes_mtan import CityscapesMTAN
 from mtpsl.data.published.nyud import NYUD
@@ -26,6 +27,7 @@ from mtpsl.plugins import CodeRecord, load_class, loaded_class, names_code, runn
 DATASETS: dict[str, Callable[..., StoredDataset]] = {
     "folder": FolderDataset,
     "packed": PackedDataset,
+    "shards": ShardsDataset,
     "merged": MergedDataset,
     "cityscapes_mtan": CityscapesMTAN,
     "cityscapes": Cityscapes,
@@ -38,8 +40,10 @@ DATASETS: dict[str, Callable[..., StoredDataset]] = {
 #: what a data set of one's own is given by the program
 SUPPLIED = ("root", "split", "size", "tasks")
 DATA_NAME = "data.name"
+#: layouts that `mtpsl convert` writes, to be read in place of their source
+CONVERTED = ("packed", "shards")
 #: layouts by the file that describes them: where it lies, nothing else is asked
-DESCRIPTIONS = {"merged.yaml": "merged", "packed.json": "packed", "dataset.yaml": "folder"}
+DESCRIPTIONS = {"merged.yaml": "merged", "packed.json": "packed", "shards.yaml": "shards", "dataset.yaml": "folder"}
 
 
 def recognize(root: str | Path) -> str | None:

@@ -168,12 +168,14 @@ def check_same_code(path: Path, code: Mapping[str, str], checkpoint: Mapping[str
 
 
 def fingerprint(data: RunData) -> str:
-    """The names of all images and which labels of them are used or derived."""
+    """The names of all images, which labels of them are used or derived, and in which shards they lie."""
     digest = hashlib.blake2b(digest_size=16)
     for dataset in (data.train, data.validation):
         digest.update(repr([list(dataset.keys), dataset.mask.tolist(), list(dataset.tasks)]).encode())
         if dataset.derived.any():
             digest.update(repr(dataset.derived.tolist()).encode())
+    if data.train.windows is not None:  # the order of an epoch follows from them
+        digest.update(repr(data.train.windows.shard.tolist()).encode())
     return digest.hexdigest()
 
 

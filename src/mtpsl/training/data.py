@@ -11,7 +11,7 @@ from mtpsl.data import DATASETS
 from mtpsl.data.base import LabelledDataset
 from mtpsl.data.layouts.merged import MergedDataset
 from mtpsl.data.own_size import OwnSizeLabels
-from mtpsl.data.registry import layout_class, open_layout, recognize, splits_of
+from mtpsl.data.registry import CONVERTED, layout_class, open_layout, recognize, splits_of
 from mtpsl.data.scenes.dataset import ALL_TASKS, ScenesDataset
 from mtpsl.data.split_names import find_split
 from mtpsl.errors import UserError
@@ -48,18 +48,24 @@ def open_split(
     name: str = settings.name
     if name == "auto":  # what is like no layout is read as a folder, which says best what is missing
         name = "folder" if settings.description else recognize(settings.root) or "folder"
-    elif name not in ("folder", "merged") and recognize(settings.root) == "packed":
-        name = "packed"
+    elif name not in ("folder", "merged") and recognize(settings.root) in CONVERTED:
+        name = recognize(settings.root) or name
     own: dict[str, Any] = {option: getattr(settings, option) for option in ("description", "label_cache")}
     if name == settings.name and settings.options:
         own |= settings.options
-    if name == "packed" and settings.name not in ("auto", "packed"):  # they are meant for the source
+    if name in CONVERTED and settings.name not in ("auto", name):  # they are meant for the source
         own = {}
     classes = settings.classes
     if usual_classes(name) is not None:
         own["classes"] = classes
-    elif classes is None and name == "packed":
+    elif classes is None and name in CONVERTED:
         classes = usual_classes(settings.name)
+    if settings.window is not None:
+        if name != "shards":
+            raise UserError(
+                f"data.window belongs to data sets in shards: {settings.root} ({name}) is none: leave it out"
+            )
+        own["window"] = settings.window
     known = splits_of(name, settings.root, own.get("description"))
     if known and find_split(split, known) is None:
         options = {settings.train_split: "--data.train_split", settings.val_split: "--data.val_split"}
@@ -70,15 +76,15 @@ def open_split(
             raise UserError(f"data.score_edges {edges}: {settings.root} ({name}) has edges of one kind: leave it out")
         own["edges"] = edges
     dataset = open_layout(name, settings.root, split, size=settings.size, tasks=tasks, **own)
-    if name == "packed" and settings.name not in ("auto", "packed", dataset.name):
+    if name in CONVERTED and settings.name not in ("auto", name, dataset.name):
         raise UserError(
-            f"{settings.root}: was converted from {dataset.name}, not from {settings.name}: give --data.name packed"
+            f"{settings.root}: was converted from {dataset.name}, not from {settings.name}: give --data.name {name}"
         )
     segmentation = dataset.tasks.get("segmentation")
     if classes is not None and isinstance(segmentation, ClassMap) and segmentation.num_classes != classes:
         raise UserError(
             f"{settings.root}: segmentation has {segmentation.num_classes} classes, not {classes}: give "
-            f"--data.classes {segmentation.num_classes}" + ", or convert the set again" * (name == "packed")
+            f"--data.classes {segmentation.num_classes}" + ", or convert the set again" * (name in CONVERTED)
         )
     return dataset
 

@@ -21,8 +21,8 @@ class DataSettings:
 
     Args:
         name: the data set's layout; `auto` recognizes it. `folder` (folders of images and labels, with a dataset.yaml),
-            `packed` (written by `mtpsl convert`), `merged` (several data sets that a merged.yaml lists), `scenes`
-            (rendered rooms, built in), or a published set as people have it on disk: `nyuv2` (MTAN's arrays),
+            `packed` and `shards` (written by `mtpsl convert`), `merged` (several data sets that a merged.yaml lists),
+            `scenes` (rendered rooms, built in), or a published set as people have it on disk: `nyuv2` (MTAN's arrays),
             `nyuv2_raw` (.mat), `nyud`, `cityscapes_mtan` (MTAN's arrays), `cityscapes` (official), `pascal`,
             `taskonomy`: docs/datasets.md. Or a data set of your own, `FILE.py:Class`.
         root: the folder of a data set on disk.
@@ -46,8 +46,8 @@ class DataSettings:
         tasks: the tasks among which the regime chooses; by default all of the data set.
         unlabelled: what to do where a training image has no label of any task: `refuse` (it may be a mistake), `skip`
             the image with a note, or `keep` it for objectives that learn from such (`semi_supervised`); `auto` skips it
-            in data of your own (`folder`, `packed`, `merged`), refuses elsewhere, and keeps it for the regimes `semi`
-            and `file`.
+            in data of your own (`folder`, `packed`, `shards`, `merged`), refuses elsewhere, and keeps it for `semi` and
+            `file`.
         epoch_images: which images an epoch of training goes over: those with a label for the run's tasks
             (`labelled`), or `all` of the split (published), also those whose labels the regime hides or that belong to
             other tasks. Either way a batch without any label is passed over without a step, unless the objective learns
@@ -63,6 +63,8 @@ class DataSettings:
             (`none`); `auto`: in memory if all fit, else on disk if all fit, else nowhere. A line says which, and why.
         cache_folder: where copies on disk lie; by default `mtpsl` in the user's cache folder (`~/.cache`).
         cache_limit: gigabytes that all copies in `cache_folder` may take together.
+        window: among how many shards training shuffles images, before it goes on to the next ones; with more an epoch
+            is mixed better, and more of them are open at a time (`shards` only; 8 by default).
         broken: what to do about a training image that cannot be read: `stop` and name it, or `skip` it, with a count
             and a list, and draw the next readable one in its place. Validation images have to be whole.
         options: what the constructor of a data set of your own (`name` FILE.py:Class) is given beside the above.
@@ -93,6 +95,7 @@ class DataSettings:
     cache: Literal["auto", "memory", "disk", "none"] | bool = "auto"
     cache_folder: str | None = None
     cache_limit: float = 50.0
+    window: int | None = None
     broken: Literal["stop", "skip"] = "stop"
     options: dict[str, Any] | None = None
 
@@ -117,7 +120,7 @@ class DataSettings:
             object.__setattr__(self, "cache", "memory" if self.cache else "none")
         check_not_negative(**{"data.workers": None if self.workers == "auto" else self.workers})
         check_positive(**{"data.cache_limit": self.cache_limit})
-        for name in ("classes", "limit", "scenes_train", "scenes_val"):
+        for name in ("classes", "limit", "window", "scenes_train", "scenes_val"):
             check_at_least_one(**{f"data.{name}": getattr(self, name)})
         if self.size is not None and min(self.size) < 1:
             raise ValueError(

@@ -15,6 +15,7 @@ from mtpsl.data.cache import SampleCache, third_of_free_memory
 from mtpsl.data.convert.provenance import Provenance
 from mtpsl.data.disk_cache import open_copy, place_of, room_on_disk, source_of, user_folder
 from mtpsl.data.layouts.packed import PackedDataset
+from mtpsl.data.layouts.shards import ShardsDataset
 from mtpsl.data.partial import PartialDataset
 from mtpsl.plugins import is_object
 from mtpsl.training.config import RunConfig
@@ -65,7 +66,8 @@ def with_reading(config: RunConfig, data: RunData, folder: Path) -> tuple[RunDat
     wanted: Place | Literal["auto"] = settings.cache  # type: ignore[assignment]
     copies = Copies.find(config, sets) if wanted == "disk" or (wanted == "auto" and beyond(sizes, memory)) else None
     room = Room(sum(sizes.values()), memory, None if copies is None else copies.room)
-    place, why = choose_place(wanted, room, packed=isinstance(data.train.dataset, PackedDataset))
+    packed, sharded = (isinstance(data.train.dataset, layout) for layout in (PackedDataset, ShardsDataset))
+    place, why = choose_place(wanted, room, packed=packed, sharded=sharded)
     if place == "disk" and copies is not None:
         try:
             caches, said = copies.open(sets, shares)
@@ -85,13 +87,16 @@ def with_reading(config: RunConfig, data: RunData, folder: Path) -> tuple[RunDat
     return replace(data, workers=workers), f"{where[place]}: {why}; workers {workers}"
 
 
-def choose_place(wanted: Place | Literal["auto"], room: Room, *, packed: bool = False) -> tuple[Place, str]:
+def choose_place(
+    wanted: Place | Literal["auto"], room: Room, *, packed: bool = False, sharded: bool = False
+) -> tuple[Place, str]:
     """Where images are kept, and why.
 
     Args:
         wanted: what was asked for.
         room: what there is room for.
         packed: the source is read without decoding anyhow, so that a copy would gain nothing.
+        sharded: the source is read a few shards at a time, since it is too large for other ways.
 
     >>> choose_place("auto", Room(3 * 10**9, 4 * 10**9, None))
     ('memory', '3.0 GB, of 4.0 GB that a third of the free memory is')
@@ -107,6 +112,8 @@ def choose_place(wanted: Place | Literal["auto"], room: Room, *, packed: bool = 
     beside = f"{needed}, more than {third}" if wanted == "auto" else needed
     if packed:
         return "none", f"{beside}, and the data set is packed already: the system keeps its files in memory"
+    if sharded:
+        return "none", f"{beside}, and the data set is in shards, of which a few are read at a time"
     if room.disk is None:
         return "none", f"{beside}, and nothing tells whether a copy on disk is of this data set"
     if room.needed <= room.disk:

@@ -14,7 +14,7 @@ from mtpsl.data.convert.writers import file_names
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 #: described by a file, not by a tree, and tested elsewhere
-DESCRIBED = {"packed", "merged"}
+DESCRIBED = {"packed", "shards", "merged"}
 
 
 def load_trees():
@@ -43,11 +43,13 @@ def test_a_tree_is_recognized_checked_and_converted_to_the_bit(tmp_path, name):
     assert all(task.labels == 2 for task in report.splits["train"].tasks.values())
     for size in (None, (24, 40)):
         source = DATASETS[name](root, "train", size=size)
-        packed, folder = tmp_path / f"packed {size}", tmp_path / f"folder {size}"
+        packed, shards, folder = (tmp_path / f"{form} {size}" for form in ("packed", "shards", "folder"))
         assert convert_dataset(root, packed, size=size, progress=False)["train"] == 2
         assert_same_samples(source, DATASETS["packed"](packed, "train", size=size))
         if size is None or name not in ("nyuv2", "cityscapes_mtan"):  # their images become values that no PNG holds
             convert_dataset(root, folder, to="folder", size=size, progress=False)
+            convert_dataset(root, shards, to="shards", size=size, progress=False)
+            assert_same_samples(source, DATASETS["shards"](shards, "train", size=size))
             converted = DATASETS["folder"](folder, "train", size=size)
             assert converted.keys == [*file_names(source.keys).values()]
             assert_same_samples(source, converted, keys=False)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from folder_sets import write_folder_set
-from mtpsl.data import FolderDataset, MergedDataset, PackedDataset, convert_dataset
+from mtpsl.data import FolderDataset, MergedDataset, PackedDataset, ShardsDataset, convert_dataset
 from mtpsl.errors import UserError
 from mtpsl.tasks import Depth, Segmentation, Task
 from mtpsl.training.config import parse_config
@@ -46,16 +47,27 @@ def test_what_has_no_known_layout_is_missed_as_a_folder(tmp_path: Path) -> None:
         open_split(DataSettings(name="packed", root=str(write_folder_set(tmp_path / "set"))), "train", None)
 
 
-def test_a_named_layout_opens_what_was_converted_from_it(tmp_path: Path) -> None:
+def test_a_window_belongs_to_shards(tmp_path: Path) -> None:
+    folder = write_folder_set(tmp_path / "set")
+    with pytest.raises(UserError, match=r"data\.window belongs to data sets in shards: .*set \(folder\) is none"):
+        open_split(DataSettings(root=str(folder), window=2), "train", None)
+    convert_dataset(folder, tmp_path / "shards", to="shards", progress=False)
+    opened = open_split(DataSettings(root=str(tmp_path / "shards"), window=2), "train", None)
+    assert opened.windows is not None
+    assert opened.windows.window == 2
+
+
+@pytest.mark.parametrize(("form", "layout"), [("packed", PackedDataset), ("shards", ShardsDataset)])
+def test_a_named_layout_opens_what_was_converted_from_it(tmp_path: Path, form: Any, layout: type) -> None:
     for folder, shape in {"image": (4, 6, 3), "label": (4, 6), "depth": (4, 6, 1), "normal": (4, 6, 3)}.items():
         (tmp_path / "mtan" / "val" / folder).mkdir(parents=True)
         np.save(tmp_path / "mtan" / "val" / folder / "0.npy", np.zeros(shape))
-    packed = tmp_path / "packed"
-    convert_dataset(tmp_path / "mtan", packed, progress=False)
+    packed = tmp_path / form
+    convert_dataset(tmp_path / "mtan", packed, to=form, progress=False)
     for options in ({}, {"classes": 13}):
         dataset = open_split(DataSettings(name="nyuv2", root=str(packed), **options), "val", None)  # type: ignore[arg-type]
-        assert isinstance(dataset, PackedDataset)
-    with pytest.raises(UserError, match=r"was converted from nyuv2, not from nyud: give --data\.name packed"):
+        assert isinstance(dataset, layout)
+    with pytest.raises(UserError, match=rf"was converted from nyuv2, not from nyud: give --data\.name {form}"):
         open_split(DataSettings(name="nyud", root=str(packed)), "val", None)
     with pytest.raises(UserError, match=r"segmentation has 13 classes, not 40: give --data\.classes 13, or convert"):
         open_split(DataSettings(name="nyuv2", classes=40, root=str(packed)), "val", None)

@@ -20,7 +20,10 @@ def require_variety(dataset: PartialDataset) -> None:
     """
     seen: dict[str, tuple[int, int]] = {}
     open_tasks = {name: column for column, name in enumerate(dataset.tasks) if dataset.shown[:, column].any()}
-    for index in torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).tolist():
+    generator, windows = torch.Generator().manual_seed(0), dataset.windows
+    count = len(dataset)
+    order = torch.randperm(count, generator=generator) if windows is None else windows.draw(generator, 1, count)[0]
+    for index in order.tolist():
         wanted = [name for name, column in open_tasks.items() if dataset.shown[index, column]]
         if not wanted:
             continue

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from PIL import Image
 from rich.console import Console
@@ -18,18 +18,21 @@ from rich.progress import Progress
 from mtpsl.data.base import StoredDataset, stored_size
 from mtpsl.data.convert.provenance import Provenance, provenance, read_provenance, write_provenance
 from mtpsl.data.convert.relations import camera_entry, relation_entries, write_cameras
-from mtpsl.data.convert.writers import WRITERS, Item, Writer
+from mtpsl.data.convert.shard_writer import ShardWriter
+from mtpsl.data.convert.writers import FolderWriter, Item, PackedWriter, Writer
 from mtpsl.data.registry import open_layout, require_layout, splits_of
 from mtpsl.errors import UserError
 from mtpsl.files import remove_remains
 from mtpsl.pictures import picture_tensor
+
+WRITERS: dict[str, type[Writer]] = {writer.form: writer for writer in (PackedWriter, ShardWriter, FolderWriter)}
 
 
 def convert_dataset(
     source: str | Path,
     out: str | Path,
     *,
-    to: Literal["packed", "folder"] = "packed",
+    to: Literal["packed", "shards", "folder"] = "packed",
     name: str | None = None,
     description: str | Path | None = None,
     splits: Sequence[str] | None = None,
@@ -37,6 +40,7 @@ def convert_dataset(
     tasks: Sequence[str] | None = None,
     classes: int | None = None,
     label_cache: str | Path | None = None,
+    shard_mb: float | None = None,
     force: bool = False,
     progress: bool = True,
 ) -> dict[str, int]:
@@ -48,7 +52,8 @@ def convert_dataset(
     Args:
         source: the data set.
         out: the folder to make.
-        to: `packed` for one memory-mapped file per split, `folder` for a file per image and label.
+        to: `packed` for one memory-mapped file per split, `shards` for files of many images each, which training reads
+            one after another, `folder` for a file per image and label.
         name: the source's layout; recognized by itself.
         description: the source's dataset.yaml, if it lies elsewhere.
         splits: the splits to convert; by default all.
@@ -56,6 +61,7 @@ def convert_dataset(
         tasks: the tasks to convert; by default all.
         classes: number of segmentation classes, for layouts that offer several.
         label_cache: folder for labels computed from other files, for layouts that have some (`pascal`).
+        shard_mb: megabytes of a shard (`shards` only); 64 by default.
         force: replace what was converted before from another source, other options or other files.
         progress: show a progress bar on the error stream.
 
@@ -70,6 +76,9 @@ def convert_dataset(
     layout = require_layout(source, name or ("folder" if description is not None else None))
     if layout == "merged":  # a converted set has no shares
         raise UserError(f"{source} is merged: convert its sources, and name the converted sets in merged.yaml")
+    if shard_mb is not None and to != "shards":
+        raise UserError(f"--shard_mb belongs to --to shards, not to {to}: leave it out")
+    own: dict[str, Any] = {} if shard_mb is None else {"shard_mb": shard_mb}
     inside = source.resolve()
     if inside == out or inside in out.parents or out in inside.parents:
         raise UserError(f"{out}: should lie outside the data set {source}, and not around it")
@@ -77,7 +86,7 @@ def convert_dataset(
     given = {"description": None if description is None else str(Path(description).resolve()), "classes": classes}
     opening = {**given, "label_cache": label_cache}
     datasets = {split: open_layout(layout, source, split, size=size, tasks=tasks, **opening) for split in chosen}
-    options = {"to": to, "splits": chosen, "size": size, "tasks": None if tasks is None else [*tasks], **given}
+    options = {"to": to, "splits": chosen, "size": size, "tasks": None if tasks is None else [*tasks], **given, **own}
     wanted = provenance(source, layout, options)
     counts = {split: len(dataset) for split, dataset in datasets.items()}
     if is_done(out, wanted, force):
@@ -85,7 +94,7 @@ def convert_dataset(
     with partial_folder(out, wanted, force) as folder:
         formats = {task: one for dataset in datasets.values() for task, one in dataset.formats.items()}
         entries = relation_entries(datasets), camera_entry(datasets)
-        writer = WRITERS[to](folder, datasets[chosen[0]].name, formats, *entries)
+        writer = WRITERS[to](folder, datasets[chosen[0]].name, formats, *entries, **own)
         with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
             job = bar.add_task("converting", total=sum(counts.values()))
             for split, dataset in datasets.items():

@@ -1,4 +1,4 @@
-"""The two forms that a data set is converted to, written image by image so that a killed conversion continues."""
+"""Two of the forms that a data set is converted to, written image by image so that a killed conversion continues."""
 
 from __future__ import annotations
 
@@ -179,9 +179,6 @@ class FolderWriter(Writer):
         """Write dataset.yaml."""
         text = yaml.safe_dump(self.content, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
         write_text(self.folder / "dataset.yaml", text)
-
-
-WRITERS: dict[str, type[Writer]] = {writer.form: writer for writer in (PackedWriter, FolderWriter)}
 
 
 def file_names(keys: Sequence[str]) -> dict[str, str]:

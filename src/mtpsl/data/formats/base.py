@@ -60,13 +60,13 @@ class LabelFormat(ABC):
             )
         return stored.numbers
 
-    def load(self, path: Path) -> np.ndarray:
-        """The numbers in a PNG or npy file.
+    def load(self, path: Path, content: bytes | None = None) -> np.ndarray:
+        """The numbers in a PNG or npy file; `content` is what it holds where that was read already.
 
         Raises:
             UserError: the file is broken, or leaves open what its numbers are.
         """
-        return self.numbers(read_stored(path), path)
+        return self.numbers(read_stored(path, content), path)
 
     def resize(self, target: Tensor, valid: Bool[Tensor, "h w"], size: tuple[int, int]) -> Resized:
         """Resize a label: the nearest pixel."""

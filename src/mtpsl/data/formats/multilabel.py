@@ -54,9 +54,9 @@ class MultiLabelFormat(LabelFormat):
         """0 or 1 for each stored number."""
         return Meanings(stored_numbers(self.values, 2), integers("ignore", self.ignore))
 
-    def load(self, path: Path) -> np.ndarray:
+    def load(self, path: Path, content: bytes | None = None) -> np.ndarray:
         """The numbers in a PNG or npy file; what is an alpha channel to others is the last class of two or four."""
-        return self.numbers(read_stored(path, keep_alpha=len(self.classes) in (2, 4)), path)
+        return self.numbers(read_stored(path, content, keep_alpha=len(self.classes) in (2, 4)), path)
 
     def decode(self, stored: np.ndarray, path: Path) -> Label:
         """0 or 1 (classes, h, w); 0 where ignored."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +31,20 @@ class Stored:
     table: np.ndarray | None = None
 
 
-def read_stored(path: Path, *, keep_alpha: bool = False) -> Stored:
+def read_stored(path: Path, content: bytes | None = None, *, keep_alpha: bool = False) -> Stored:
     """Read a PNG or npy file; an alpha channel that is opaque everywhere is left out, unless `keep_alpha`.
+
+    Args:
+        path: the file.
+        content: what it holds, where that was read already; then `path` tells its kind, and is named in errors.
+        keep_alpha: an alpha channel is one as the others.
 
     Raises:
         UserError: the file is broken or holds something other than numbers.
     """
     if path.suffix.lower() == ".npy":
-        return Stored(_load_numpy(path))
-    picture, bits, lower = _open(path)
+        return Stored(_load_numpy(path, content))
+    picture, bits, lower = _open(path, content)
     if bits is None:
         raise UserError(f"{path}: is a JPEG, which changes a label's numbers: store them as a PNG")
     if picture.mode not in LABEL_MODES or (bits == 16 and picture.mode == "LA"):
@@ -64,10 +71,10 @@ def read_array(path: Path) -> np.ndarray:
     return stored.numbers
 
 
-def _open(path: Path) -> tuple[Image.Image, int | None, Image.Image | None]:
+def _open(path: Path, content: bytes | None) -> tuple[Image.Image, int | None, Image.Image | None]:
     """A picture, bits of its numbers if it is a PNG, and their lower bytes where Pillow leaves them out."""
     try:
-        with path.open("rb") as file:
+        with path.open("rb") if content is None else BytesIO(content) as file:
             picture: Image.Image = Image.open(file, formats=("PNG", "JPEG"))
             picture.load()
             bits = png_bits(file)
@@ -90,10 +97,10 @@ def _without_alpha(numbers: np.ndarray) -> np.ndarray:
     return numbers
 
 
-def _load_numpy(path: Path) -> np.ndarray:
+def _load_numpy(path: Path, content: bytes | None) -> np.ndarray:
     try:
         # mapping compares the size that the header claims with the file's before memory is taken
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False) if content is None else _array_in(content)
         if not isinstance(array, np.ndarray):
             array.close()
             raise ValueError("an archive of several arrays")
@@ -104,6 +111,16 @@ def _load_numpy(path: Path) -> np.ndarray:
         raise UserError(
             f"{path}: cannot be read as a numpy array ({_reason(error)}): replace or remove the file"
         ) from error
+
+
+def _array_in(content: bytes) -> np.ndarray:
+    file = BytesIO(content)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    shape, by_columns, kind = read_header[np.lib.format.read_magic(file)](file)
+    if kind.hasobject:
+        raise ValueError(f"type {kind}")
+    numbers = np.frombuffer(content, kind, math.prod(shape), file.tell())
+    return numbers.reshape(shape, order="F" if by_columns else "C")
 
 
 def _reason(error: Exception) -> str:

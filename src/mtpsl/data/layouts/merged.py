@@ -159,7 +159,7 @@ def source_layout(source: Source) -> str:
     """The source's layout.
 
     Raises:
-        UserError: it is a merged set.
+        UserError: it is a merged set, or one in shards.
     """
     from mtpsl.data.registry import require_layout  # it registers this layout
 
@@ -168,6 +168,8 @@ def source_layout(source: Source) -> str:
         raise UserError(
             f"{source.root}: a source of a merged set should not be merged itself: list its sources instead"
         )
+    if layout == "shards":  # a merged set draws among all images
+        raise UserError(f"{source.root}: a source of a merged set cannot be in shards: convert it with --to packed")
     return layout
 
 

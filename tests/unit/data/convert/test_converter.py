@@ -32,7 +32,7 @@ def convert(source: Path, out: Path, **options) -> dict[str, int]:
     return convert_dataset(source, out, progress=False, **options)
 
 
-@pytest.mark.parametrize("to", ["packed", "folder"])
+@pytest.mark.parametrize("to", ["packed", "shards", "folder"])
 @pytest.mark.parametrize("size", [None, (6, 8), (24, 10)])
 def test_a_converted_set_gives_the_same_samples(source, tmp_path, to, size):
     assert convert(source, tmp_path / "out", to=to, size=size) == {"train": 4, "val": 2}
@@ -41,7 +41,7 @@ def test_a_converted_set_gives_the_same_samples(source, tmp_path, to, size):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
 
 
-@pytest.mark.parametrize("to", ["packed", "folder"])
+@pytest.mark.parametrize("to", ["packed", "shards", "folder"])
 def test_a_set_converted_at_its_own_size_is_resized_like_its_source(source, tmp_path, to):
     convert(source, tmp_path / "out", to=to)
     for size in [(6, 8), (24, 10)]:
@@ -207,7 +207,7 @@ def test_changes_behind_links_are_noticed_and_links_to_nothing_or_around_are_not
         convert(source, tmp_path / "out")
 
 
-@pytest.mark.parametrize("to", ["packed", "folder"])
+@pytest.mark.parametrize("to", ["packed", "shards", "folder"])
 def test_a_task_that_only_a_later_split_has_is_kept(tmp_path, to):
     for split, folders in {"train": ("image", "depth", "normal"), "val": ("image", "label", "depth")}.items():
         for name in folders:

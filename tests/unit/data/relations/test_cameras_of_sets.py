@@ -139,7 +139,7 @@ def test_an_image_of_another_shape_has_none(tmp_path: Path):
     assert FolderDataset(root, "train").camera(1) is None
 
 
-@pytest.mark.parametrize("to", ["packed", "folder"])
+@pytest.mark.parametrize("to", ["packed", "shards", "folder"])
 @pytest.mark.parametrize("camera", [CAMERA, TABLE], ids=["one", "table"])
 @pytest.mark.parametrize("size", [None, (12, 20)])
 def test_a_converted_set_has_it(tmp_path: Path, to: str, camera: dict[str, Any], size: tuple[int, int] | None):
@@ -149,7 +149,7 @@ def test_a_converted_set_has_it(tmp_path: Path, to: str, camera: dict[str, Any],
         assert cameras(open_layout(to, tmp_path / "out", split)) == cameras(FolderDataset(root, split, size=size))
 
 
-@pytest.mark.parametrize("to", ["packed", "folder"])
+@pytest.mark.parametrize("to", ["packed", "shards", "folder"])
 def test_labels_of_a_converted_set_follow_with_it(tmp_path: Path, to: str):
     root = write(tmp_path / "source", TABLE, normals={"from": "depth"})
     for name in ("train/depth/b", "val/depth/a", "val/depth/c"):

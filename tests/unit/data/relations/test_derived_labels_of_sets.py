@@ -309,7 +309,7 @@ def test_a_relation_needs_both_tasks_to_be_read(tmp_path: Path):
         dataset.derive(0, "normals")
 
 
-@pytest.mark.parametrize("to", ["packed", "folder"])
+@pytest.mark.parametrize("to", ["packed", "shards", "folder"])
 @pytest.mark.parametrize("table", [False, True])
 def test_a_converted_set_derives_the_same(tmp_path: Path, to: str, table: bool):
     camera = {"file": "v.csv", "name": "id", "focal": ["fx", 25], "center": [*CENTER], "size": [*SIZE]}
