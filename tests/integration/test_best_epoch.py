@@ -159,6 +159,27 @@ def test_a_killed_run_ends_as_one_that_was_not(
         assert stored(run / name)["scores"] == stored(killed / name)["scores"]
 
 
+def test_the_last_epoch_may_be_the_best_of_a_run_that_is_killed_after_it(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = LastCheckpoint.on_train_epoch_end
+
+    def dies(self: LastCheckpoint, trainer: Any, module: Any) -> None:
+        if trainer.current_epoch == 2:
+            self.written = lambda epoch: None
+            save(self, trainer, module)
+            raise KilledError
+        save(self, trainer, module)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LastCheckpoint, "on_train_epoch_end", dies)
+        with pytest.raises(KilledError):
+            train(data, tmp_path / "run", "--training.epochs", 3)
+    assert (checkpoint(tmp_path / "run", "best")["epoch"], stored(tmp_path / "run/scores_best.json")["epoch"]) == (1, 2)
+    assert resume(tmp_path / "run") == 0
+    assert (checkpoint(tmp_path / "run", "best")["epoch"], stored(tmp_path / "run/scores_best.json")["epoch"]) == (2, 3)
+
+
 def test_training_stops_when_nothing_improves_and_is_complete(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

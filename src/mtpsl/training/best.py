@@ -47,9 +47,17 @@ class BestEpoch(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Make up for what a run left undone that was killed when its checkpoint was just written; stay stopped."""
+        self.catch_up(trainer)
+        trainer.should_stop = self.stopped
+
+    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Make up for it where that checkpoint was the last one, so that no epoch was left to train."""
+        self.catch_up(trainer)
+
+    def catch_up(self, trainer: lightning.Trainer) -> None:
+        """Keep the checkpoint that is there, if it is the best so far."""
         if self.epoch and self.epoch == trainer.current_epoch and trainer.is_global_zero:
             self.copy(self.epoch)
-        trainer.should_stop = self.stopped
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Judge the scores of an epoch that was validated."""
