@@ -43,6 +43,11 @@ def at_home(path: str) -> str:
     return os.path.expanduser(path)
 
 
+def user_folder() -> Path:
+    """The folder for copies where none is named: `mtpsl` in the user's cache folder (`XDG_CACHE_HOME`)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mtpsl"
+
+
 def files_below(folder: Path, around: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
     """All files in a folder and its sub-folders, sorted by path, without hidden ones.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,11 +18,6 @@ from mtpsl.errors import UserError
 
 #: of what is free on a disk copies leave so much
 LEFT_FREE = 0.1
-
-
-def user_folder() -> Path:
-    """The folder for copies where none is named: `mtpsl` in the user's cache folder (`XDG_CACHE_HOME`)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mtpsl"
 
 
 def source_of(dataset: LabelledDataset, options: Mapping[str, Any]) -> Provenance:

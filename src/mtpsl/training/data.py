@@ -66,6 +66,8 @@ def open_split(
                 f"data.window belongs to data sets in shards: {settings.root} ({name}) is none: leave it out"
             )
         own["window"] = settings.window
+    if name == "shards":
+        own |= {"cache_folder": settings.cache_folder, "cache_limit": settings.cache_limit}
     known = splits_of(name, settings.root, own.get("description"))
     if known and find_split(split, known) is None:
         options = {settings.train_split: "--data.train_split", settings.val_split: "--data.val_split"}

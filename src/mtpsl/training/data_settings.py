@@ -61,8 +61,9 @@ class DataSettings:
         cache: where decoded images are kept once they have been read: in `memory`, up to a third of what is free
             (shared by `training.devices` processes), on a local `disk`, where later runs find them, or nowhere
             (`none`); `auto`: in memory if all fit, else on disk if all fit, else nowhere. A line says which, and why.
-        cache_folder: where copies on disk lie; by default `mtpsl` in the user's cache folder (`~/.cache`).
-        cache_limit: gigabytes that all copies in `cache_folder` may take together.
+        cache_folder: where copies on disk lie, also those of shards that are fetched; by default `mtpsl` in the user's
+            cache folder (`~/.cache`).
+        cache_limit: gigabytes that all copies in `cache_folder` may take together; for those of fetched shards apart.
         window: among how many shards training shuffles images, before it goes on to the next ones; with more an epoch
             is mixed better, and more of them are open at a time (`shards` only; 8 by default).
         broken: what to do about a training image that cannot be read: `stop` and name it, or `skip` it, with a count

@@ -13,10 +13,11 @@ import torch
 from mtpsl.data.broken import BrokenImages
 from mtpsl.data.cache import SampleCache, third_of_free_memory
 from mtpsl.data.convert.provenance import Provenance
-from mtpsl.data.disk_cache import open_copy, place_of, room_on_disk, source_of, user_folder
+from mtpsl.data.disk_cache import open_copy, place_of, room_on_disk, source_of
 from mtpsl.data.layouts.packed import PackedDataset
 from mtpsl.data.layouts.shards import ShardsDataset
 from mtpsl.data.partial import PartialDataset
+from mtpsl.files import user_folder
 from mtpsl.plugins import is_object
 from mtpsl.training.config import RunConfig
 from mtpsl.training.run_data import RunData

@@ -108,7 +108,7 @@ class ShardWriter(Writer):
         rows = np.array([row for shard in self.shards for row in shard["rows"]], np.int64).reshape(-1, 4 + tasks)
         number = np.repeat(np.arange(len(self.shards)), [len(shard["rows"]) for shard in self.shards])
         lengths = np.array([shard["length"] for shard in self.shards], np.int64)
-        index = ShardIndex(self.keys, rows[:, 2:4], rows[:, 4:] > 0, number, rows[:, :2], lengths)
+        index = ShardIndex(self.keys, rows[:, 2:4], [*self.formats], rows[:, 4:] > 0, number, rows[:, :2], lengths)
         index.write(self.folder / f"{self.split}{INDEX}")
 
     def finish(self) -> None:

@@ -27,13 +27,17 @@ class LocalShards:
 
     def __init__(self, root: Path, split: str, lengths: Sequence[int], *, most: int) -> None:
         self.root, self.split, self.lengths, self.most = root, split, lengths, most
-        self._open: OrderedDict[int, int] = OrderedDict()
-        for number, length in enumerate(lengths):
+        self._opened: OrderedDict[int, int] = OrderedDict()
+        self.check()
+
+    def check(self) -> None:
+        """Require every shard with its length."""
+        for number, length in enumerate(self.lengths):
             path = self.path(number)
             found = path.stat().st_size if path.is_file() else None
             if found != length:
                 raise UserError(
-                    f"{path}: should have {length} bytes as {split}{INDEX} says, "
+                    f"{path}: should have {length} bytes as {self.split}{INDEX} says, "
                     f"{'but is missing' if found is None else f'not {found}'}: copy it again, or convert the source "
                     "again"
                 )
@@ -59,20 +63,24 @@ class LocalShards:
     @property
     def opened(self) -> int:
         """How many shards are open in this process."""
-        return len(self._open)
+        return len(self._opened)
+
+    def open(self, number: int) -> int:
+        """The number of an open file, which is a shard."""
+        return os.open(self.path(number), os.O_RDONLY)
 
     def _handle(self, number: int) -> int:
-        if number not in self._open:
-            self._open[number] = os.open(self.path(number), os.O_RDONLY)
-            if len(self._open) > self.most:
-                os.close(self._open.popitem(last=False)[1])
-        self._open.move_to_end(number)
-        return self._open[number]
+        if number not in self._opened:
+            self._opened[number] = self.open(number)
+            if len(self._opened) > self.most:
+                os.close(self._opened.popitem(last=False)[1])
+        self._opened.move_to_end(number)
+        return self._opened[number]
 
     def __getstate__(self) -> dict[str, Any]:
         # numbers of open files mean nothing to a process that is started
-        return {**self.__dict__, "_open": OrderedDict()}
+        return {**self.__dict__, "_opened": OrderedDict()}
 
     def __del__(self) -> None:
-        for handle in self.__dict__.get("_open", {}).values():
+        for handle in self.__dict__.get("_opened", {}).values():
             os.close(handle)

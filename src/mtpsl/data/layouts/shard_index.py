@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from mtpsl.files import write_atomically
 DESCRIPTION = "shards.yaml"
 INDEX = ".index"
 VERSION = 1
-KEYS = ("version", "name", "tasks", "camera")
+KEYS = ("version", "name", "tasks", "camera", "url")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class ShardIndex:
     Args:
         keys: their names.
         sizes: their height and width.
-        labelled: which labels they have, in the order of the tasks in shards.yaml.
+        tasks: of the labels.
+        labelled: which of them each image has.
         shard: the number of the shard of each.
         places: where its files begin and end in that, in bytes.
         lengths: the bytes of each shard.
@@ -42,6 +44,7 @@ class ShardIndex:
 
     keys: Sequence[str]
     sizes: Int[np.ndarray, "n 2"]
+    tasks: Sequence[str]
     labelled: Bool[np.ndarray, "n k"]
     shard: Int[np.ndarray, " n"]
     places: Int[np.ndarray, "n 2"]
@@ -49,9 +52,9 @@ class ShardIndex:
 
     def write(self, path: Path) -> None:
         """Write it whole."""
-        names = "\0".join(self.keys).encode("utf-8", "surrogateescape")
         arrays: dict[str, np.ndarray] = {
-            "keys": np.frombuffer(names, np.uint8),
+            "keys": _bytes_of(self.keys),
+            "tasks": _bytes_of(self.tasks),
             "sizes": self.sizes.astype(np.int32),
             "labelled": self.labelled.astype(np.uint8),
             "shard": self.shard.astype(np.int32),
@@ -61,18 +64,18 @@ class ShardIndex:
         write_atomically(path, lambda temporary: save_file(arrays, temporary))
 
     @classmethod
-    def read(cls, path: Path, tasks: int) -> ShardIndex:
-        """Read that of a set with so many tasks.
+    def read(cls, path: Path) -> ShardIndex:
+        """Read it.
 
         Raises:
             UserError: it is missing or damaged.
         """
         try:
             arrays = load_file(path)
-            keys = StringTable(arrays["keys"].tobytes().decode("utf-8", "surrogateescape").split("\0"))
+            keys, tasks = StringTable(_strings_in(arrays["keys"])), _strings_in(arrays["tasks"])
             labelled, sizes, lengths = arrays["labelled"].astype(bool), arrays["sizes"], arrays["lengths"]
-            found = cls(keys, sizes, labelled, arrays["shard"], arrays["places"], lengths)
-            found.check(tasks)
+            found = cls(keys, sizes, tasks, labelled, arrays["shard"], arrays["places"], lengths)
+            found.check()
         except FileNotFoundError:
             raise UserError(f"{path}: there is no such file, but {DESCRIPTION}: copy it again") from None
         except (SafetensorError, OSError, KeyError, ValueError, IndexError) as error:
@@ -80,13 +83,13 @@ class ShardIndex:
             raise UserError(f"{path}: is damaged ({reason}): copy it again, or convert the source again") from error
         return found
 
-    def check(self, tasks: int) -> None:
+    def check(self) -> None:
         """Require that its parts fit each other.
 
         Raises:
             ValueError: they do not.
         """
-        count = len(self.keys)
+        count, tasks = len(self.keys), len(self.tasks)
         found = (self.sizes.shape, self.labelled.shape, self.shard.shape, self.places.shape)
         if found != ((count, 2), (count, tasks), (count,), (count, 2)) or self.lengths.ndim != 1:
             raise ValueError(f"{count} names, {tasks} tasks and arrays of shapes {found}")
@@ -98,8 +101,16 @@ class ShardIndex:
             raise ValueError("an image beyond its shard")
 
 
-def read_sharded(root: Path) -> Description:
-    """Read shards.yaml.
+def _bytes_of(strings: Sequence[str]) -> np.ndarray:
+    return np.frombuffer("\0".join(strings).encode("utf-8", "surrogateescape"), np.uint8)
+
+
+def _strings_in(numbers: np.ndarray) -> list[str]:
+    return numbers.tobytes().decode("utf-8", "surrogateescape").split("\0")
+
+
+def read_sharded(root: Path) -> tuple[Description, str | None]:
+    """Read shards.yaml: what it describes, and the address at which the shards lie, if not beside it.
 
     Raises:
         UserError: it is missing or holds something else.
@@ -112,7 +123,10 @@ def read_sharded(root: Path) -> Description:
         raise UserError(f"{path}: should have the keys {', '.join(KEYS)}: convert the source again")
     if content.get("version") != VERSION:
         raise UserError(f"{path}: is of version {content.get('version')}, not {VERSION}: convert the source again")
-    return parse_description({key: value for key, value in content.items() if key != "version"}, path)
+    url = content.get("url")
+    if url is not None and not (isinstance(url, str) and re.fullmatch(r"https?://[\w.~:/%+@=-]+", url)):
+        raise UserError(f"{path}: `url` should be that of a folder, as https://HOST/FOLDER, not {url!r}")
+    return parse_description({key: content[key] for key in content if key not in ("version", "url")}, path), url
 
 
 def shard_name(split: str, number: int) -> str:

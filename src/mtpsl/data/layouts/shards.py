@@ -18,11 +18,13 @@ from PIL import Image
 from torch import Tensor
 
 from mtpsl.data.base import StoredDataset
+from mtpsl.data.layouts.shard_fetching import FetchedShards
 from mtpsl.data.layouts.shard_files import LocalShards
 from mtpsl.data.layouts.shard_index import DESCRIPTION, INDEX, ShardIndex, need_webdataset, read_sharded, sample_name
 from mtpsl.data.relations.opened import open_related
 from mtpsl.data.windows import ShardWindows
 from mtpsl.errors import UserError
+from mtpsl.files import user_folder
 from mtpsl.pictures import read_picture
 
 WINDOW = 8
@@ -40,6 +42,9 @@ class ShardsDataset(StoredDataset):
         size: height and width to resize to; by default images keep the size that they were converted to.
         tasks: the tasks to read; by default all.
         window: how many shards training reads at a time.
+        cache_folder: where copies of shards lie that are fetched from elsewhere (`url` in shards.yaml); by default
+            `mtpsl` in the user's cache folder.
+        cache_limit: gigabytes that these copies may take.
 
     Raises:
         UserError: not such a set, an unknown split or task, or a file that is cut off or damaged.
@@ -55,20 +60,30 @@ class ShardsDataset(StoredDataset):
         size: tuple[int, int] | None = None,
         tasks: Sequence[str] | None = None,
         window: int = WINDOW,
+        cache_folder: str | Path | None = None,
+        cache_limit: float = 50.0,
     ) -> None:
         self.root, self.split = Path(root), split
         need_webdataset()
-        described = read_sharded(self.root)
+        described, url = read_sharded(self.root)
         self.name = described.name
         super().__init__(described.select(tasks), size)
         if split not in (known := self.find_splits(self.root)):
             raise UserError(f"{root}: there is no split {split!r}: there are {', '.join(known)}")
-        self.index = ShardIndex.read(self.root / f"{split}{INDEX}", len(described.formats))
+        self.index = ShardIndex.read(self.root / f"{split}{INDEX}")
+        for name in self.tasks:
+            if name not in self.index.tasks:
+                raise UserError(f"{described.path}: task {name!r} is not in {split}{INDEX}: remove it")
         self.keys = self.index.keys
-        columns = [[*described.formats].index(name) for name in self.tasks]
+        columns = [self.index.tasks.index(name) for name in self.tasks]
         self.available: Bool[Tensor, "n k"] = torch.from_numpy(self.index.labelled[:, columns])
         self.windows = ShardWindows(torch.from_numpy(self.index.shard).long(), window)
-        self.shards = LocalShards(self.root, split, self.index.lengths.tolist(), most=2 * window)
+        lengths, most = self.index.lengths.tolist(), 2 * window
+        if url is None:
+            self.shards = LocalShards(self.root, split, lengths, most=most)
+        else:
+            folder = user_folder() if cache_folder is None else Path(cache_folder)
+            self.shards = FetchedShards(url, folder, split, lengths, most=most, limit=int(cache_limit * 1e9))
         self._last: tuple[int, Mapping[str, bytes]] = (-1, {})
         labelled = dict(zip(self.tasks, self.available.T.tolist(), strict=True))
         related = (described.relations, described.camera, self.formats)

@@ -213,7 +213,14 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda out: spoil_description(out, tasks={"depth": {"scale": -1}}),
         r"shards\.yaml: task 'depth'",
     ),
-    "fewer tasks": (lambda out: spoil_description(out, tasks={"depth": {}}), r"train\.index: is damaged"),
+    "a task without labels": (
+        lambda out: spoil_description(out, tasks={"depth": {}, "saliency": {}}),
+        r"shards\.yaml: task 'saliency' is not in train\.index: remove it",
+    ),
+    "an index with fewer columns": (
+        lambda out: spoil_index(out, lambda arrays: arrays.update(labelled=arrays["labelled"][:, :1].copy())),
+        r"train\.index: is damaged \(30 names, 4 tasks and arrays",
+    ),
 }
 
 
@@ -227,6 +234,18 @@ def test_damage_is_named(made: Path, tmp_path: Path, case: str):
     change(out)
     with pytest.raises(UserError, match=message):
         ShardsDataset(out, "train")[0]
+
+
+def test_tasks_of_the_description_may_be_sorted_or_fewer(made: Path, tmp_path: Path):
+    for path in made.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    content = yaml.safe_load((made / "shards.yaml").read_text())
+    for names in (["normals", "edges", "depth", "segmentation"], ["edges"]):
+        spoil_description(tmp_path, tasks={name: content["tasks"][name] for name in sorted(names)})
+        changed, whole = ShardsDataset(tmp_path, "train"), ShardsDataset(made, "train")
+        assert [*changed.tasks] == sorted(names)
+        for index in range(3):
+            assert {*changed[index].targets} == {*whole[index].targets} & {*names}
 
 
 def test_a_damaged_picture_names_its_shard(made: Path, tmp_path: Path):
