@@ -59,17 +59,13 @@ class FetchedShards(LocalShards):
             return super().open(number)
 
     def _fetch(self, number: int) -> None:
-        from webdataset.cache import FileCache
-
         url, path = f"{self.url}/{shard_name(self.split, number)}", self.path(number)
-        before = self.limit - max(self.lengths)
         try:
-            FileCache(str(self.root), cache_size=max(before, 1), cache_cleanup_interval=0).get_file(url)
-        except Exception as error:  # those of pipes, processes and files
-            raise UserError(f"{url}: cannot be fetched ({' '.join(str(error).split())})") from error
-        finally:
-            for part in self.root.glob("*.temp*"):
-                part.unlink()
+            self._download(url)
+        except (
+            UserError
+        ):  # a signal that asks all processes to end stops curl, too, but training goes on to its checkpoint
+            self._download(url)
         if path.stat().st_size != self.lengths[number]:
             found = path.stat().st_size
             path.unlink()
@@ -77,6 +73,18 @@ class FetchedShards(LocalShards):
                 f"{url}: should have {self.lengths[number]} bytes as {self.split}.index says, not {found}: copy it "
                 "there again"
             )
+
+    def _download(self, url: str) -> None:
+        from webdataset.cache import FileCache
+
+        before = max(self.limit - max(self.lengths), 1)
+        try:
+            FileCache(str(self.root), cache_size=before, cache_cleanup_interval=0).get_file(url)
+        except Exception as error:  # those of pipes, processes and files
+            raise UserError(f"{url}: cannot be fetched ({' '.join(str(error).split())})") from error
+        finally:
+            for part in self.root.glob("*.temp*"):
+                part.unlink()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

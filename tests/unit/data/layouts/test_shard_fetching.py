@@ -12,6 +12,7 @@ from threading import Thread
 
 import pytest
 import yaml
+from webdataset.cache import FileCache
 
 from folder_sets import assert_same_samples, write_folder_set
 from mtpsl.data import FolderDataset, ShardsDataset, convert_dataset
@@ -85,6 +86,23 @@ def test_copies_take_no_more_than_their_limit_and_are_fetched_once_in_an_epoch(s
     for index in sampler:
         dataset[index]
     assert max(asked.values()) == 2
+
+
+def test_a_shard_is_fetched_again_where_a_signal_stopped_curl(
+    served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    get, failures = FileCache.get_file, [OSError("exit -15")]
+
+    def stopped(self: FileCache, url: str) -> str:
+        if failures:
+            (Path(self.cache_dir) / "train-000000.tar.temp1").write_bytes(b"half")
+            raise failures.pop()
+        return get(self, url)
+
+    monkeypatch.setattr(FileCache, "get_file", stopped)
+    assert ShardsDataset(served, "train", cache_folder=tmp_path / "copies")[0].image.shape[0] == 3
+    assert not failures
+    assert [path.name for path in (tmp_path / "copies").rglob("*.tar*")] == ["train-000000.tar"]
 
 
 def test_what_cannot_be_fetched_is_named_and_leaves_nothing(served: Path, tmp_path: Path):
