@@ -67,7 +67,7 @@ CASES = {
         ["evaluate", "run", "--json", "scores.json", "--sheets", "2", "--batch_size", "1"], copied=("run",)
     ),
     "autolabel": Case(["autolabel", "../inputs/run", "../inputs/partial", "--out", "labelled"]),
-    "sweep": Case(["sweep", "../inputs/table.yaml", "--out", "table", "--jobs", "1"], orphans=True),
+    "sweep": Case(["sweep", "../inputs/table.yaml", "--out", "table", "--jobs", "2"], orphans=True),
 }
 
 
