@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from mtpsl import commands
-from mtpsl.errors import StoppedError, UserError
+from mtpsl.errors import StoppedError, UserError, refusal
 from mtpsl.files import at_home
 from mtpsl.launched import launched_first_here
 from mtpsl.plugins import trusting
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError):  # the reader of our output, such as `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        return fail(f"{error.filename or 'file'}: {error.strerror or error}")
+        return fail(refusal(error))
     except KeyboardInterrupt:
         return fail("interrupted")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import os
@@ -11,7 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mtpsl.errors import UserError
+from mtpsl.errors import UserError, reason
+
+LITTLE = 1 << 16
+"""A disk with fewer bytes than this left is full."""
 
 TEMPORARY = ".mtpsl-"
 """How the names of files begin that are not whole yet."""
@@ -95,24 +99,46 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
     The temporary file is locked for as long as this process lives, so that `remove_remains` knows those that were left.
 
+    Raises:
+        OSError: it cannot be written, with `path` as its file's name; nothing is left of it, and what was there stays.
+
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_atomically(Path(folder) / "a.txt", lambda temporary: temporary.write_text("whole"))
     ...     (Path(folder) / "a.txt").read_text()
     'whole'
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix)
-    temporary = Path(name)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix)
+        temporary = Path(name)
+        try:
+            with suppress(OSError):  # some file systems have no locks: remains stay there
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            with naming(path):  # while what was written fills the disk
+                write(temporary)
+            temporary.chmod(0o666 & ~current_umask())
+            os.replace(temporary, path)
+        finally:
+            with suppress(OSError):  # a file system that became read-only
+                temporary.unlink(missing_ok=True)
+            os.close(handle)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of the system name the file that was to be written, and not a temporary one or none.
+
+    Raises:
+        OSError: of the same kind; a write that was cut short, of which numpy tells no reason, on a full disk is ENOSPC.
+    """
     try:
-        with suppress(OSError):  # some file systems have no locks: remains stay there
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        write(temporary)
-        temporary.chmod(0o666 & ~current_umask())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-        os.close(handle)
+        yield
+    except OSError as error:
+        number, why = error.errno, error.strerror or str(error)
+        if number is None and path.parent.is_dir() and shutil.disk_usage(path.parent).free < LITTLE:
+            number, why = errno.ENOSPC, os.strerror(errno.ENOSPC)
+        raise OSError(number, why, str(path)) from error
 
 
 def remove_remains(folder: Path, stem: str | None = None) -> None:
@@ -150,7 +176,7 @@ def new_folder(out: Path) -> Iterator[Path]:
             out.rmdir()
         os.replace(partial, out)
     except OSError as error:
-        raise UserError(f"{out}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{out}: cannot be written: {reason(error)}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

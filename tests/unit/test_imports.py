@@ -24,6 +24,7 @@ BASE = {
     "png",
     "processes",
     "progress",
+    "tensor_files",
     "device",
     "plugins",
 }
@@ -57,6 +58,7 @@ MAY_IMPORT = {
     "processes": {"launched"},
     "launched": set(),
     "progress": set(),
+    "tensor_files": {"files"},
     "device": set(),
     "brackets": set(),
     "terminal": set(),

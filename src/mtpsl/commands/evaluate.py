@@ -53,11 +53,11 @@ def evaluate(arguments: Sequence[str]) -> None:
     data = scoring_data(run, values.data.root, values.split)
     batch_size = values.batch_size or decided(run.config.training.batch_size)
     found = score_run(run, data, tasks, batch_size=batch_size, device=best_device())
+    report(run, data, found, chosen)  # first: the disk may be full
     if data.scores_of_the_run and not chosen:
         write_scores(run, data, found)
     if values.json:
         write_evaluation(values.json, run, data, found, chosen)
-    report(run, data, found, chosen)
     if values.sheets:
         print(f"sheets: {draw_scored(run, data, values.sheets, batch_size)}")
     if data.split == data.settings.val_split and (chosen or not data.own):

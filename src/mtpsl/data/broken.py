@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from mtpsl.errors import UserError
+from mtpsl.files import naming
 
 FILE = "broken.csv"
 #: so many broken images in a row are no accident
@@ -30,8 +31,8 @@ class BrokenImages:
         if self.folder.is_dir() and not known:
             line = io.StringIO()
             csv.writer(line, lineterminator="\n").writerow([key, str(error)])
-            with (self.folder / FILE).open("a", encoding="utf-8") as file:  # one short write: lines stay whole
-                file.write(line.getvalue())
+            with naming(self.folder / FILE), (self.folder / FILE).open("a", encoding="utf-8") as file:
+                file.write(line.getvalue())  # one short write: lines stay whole
         if not known and key not in self._told:
             print(f"left out: {error}", file=sys.stderr)
         self._told.add(key)

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mtpsl.data.labelled_batches import LabelledBatches
 from mtpsl.data.sampler import EpochSampler
-from mtpsl.errors import UserError
+from mtpsl.errors import DataError, UserError
 from mtpsl.structures import Batch, Sample, ScoredBatch, TargetSpec
 
 
@@ -50,8 +50,8 @@ def make_loader(
         labelled: which images have a label: batches without any are passed over in training (`LabelledBatches`).
 
     Raises:
-        UserError: `drop_last` leaves no batch; while iterating: a file is wrong (also when a worker read it), or images
-            of a batch differ in size.
+        UserError: `drop_last` leaves no batch; while iterating, a `DataError`: a file is wrong (also when a worker read
+            it), or images of a batch differ in size.
     """
     sampler = EpochSampler(
         len(dataset),  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ def make_loader(
 
 
 class BatchLoader(DataLoader[Batch]):
-    """A loader that raises a user's error as it was, without the traceback of the worker process."""
+    """A loader that raises errors of a user or of the system as they were, without a worker's traceback."""
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of an epoch; one that `start` chose goes on from where it does."""
@@ -109,9 +109,11 @@ class BatchLoader(DataLoader[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         for batch in super().__iter__():
+            # a new one: its own frame referring to it would keep the workers alive until garbage is collected
+            if isinstance(batch, OSError):
+                raise OSError(batch.errno, batch.strerror, batch.filename)
             if isinstance(batch, UserError):
-                # a new one: its own frame referring to it would keep the workers alive until garbage is collected
-                raise UserError(str(batch))
+                raise DataError(str(batch))
             yield batch
 
 
@@ -123,7 +125,7 @@ def _leave_signals_to_parent(worker: int) -> None:
 
 
 class _Reporting(Dataset[Any]):
-    """Returns a user's error instead of raising it: a worker would wrap it into pages of text."""
+    """Returns an error of a user or of the system instead of raising it: a worker would wrap it into pages of text."""
 
     def __init__(self, dataset: Dataset[Sample]) -> None:
         self.dataset = dataset
@@ -131,19 +133,19 @@ class _Reporting(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
 
-    def __getitem__(self, index: int) -> Sample | UserError:
+    def __getitem__(self, index: int) -> Sample | UserError | OSError:
         try:
             return self.dataset[index]
-        except UserError as error:
+        except (UserError, OSError) as error:
             return error
 
 
 def _collate(
-    samples: Sequence[Sample | UserError], specs: Mapping[str, TargetSpec] | None
-) -> Batch | ScoredBatch | UserError:
+    samples: Sequence[Sample | UserError | OSError], specs: Mapping[str, TargetSpec] | None
+) -> Batch | ScoredBatch | UserError | OSError:
     good: list[Sample] = []
     for sample in samples:
-        if isinstance(sample, UserError):
+        if isinstance(sample, UserError | OSError):
             return sample
         good.append(sample)
     sizes = {tuple(sample.image.shape[-2:]): sample.key for sample in good}

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from mtpsl.evaluation.evaluate import Evaluator
 from mtpsl.files import write_atomically
 from mtpsl.structures import Batch, ScoredBatch
+from mtpsl.tensor_files import save_tensors
 
 SECONDS = 20.0
 """How long to count before the file is written again."""
@@ -61,7 +63,7 @@ class InterruptedEvaluation:
             return
         counts = {task.name: evaluator.metric(task).metric_state for task in evaluator.tasks}
         try:
-            write_atomically(self.path, lambda path: torch.save({"images": images, "counts": counts}, path))
+            write_atomically(self.path, partial(save_tensors, {"images": images, "counts": counts}))
         except OSError:
             self.writable = False
         self.written = time.monotonic()

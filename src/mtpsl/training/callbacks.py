@@ -13,11 +13,13 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback, Checkpoint, RichProgressBar
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from mtpsl.errors import UserError
 from mtpsl.evaluation.scores import Scores
-from mtpsl.files import write_text
+from mtpsl.files import naming, write_text
 from mtpsl.tasks import Task
+from mtpsl.tensor_files import save_tensors
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.run_folder import RunFolder
 from mtpsl.visualization.curves import draw_curves
@@ -113,11 +115,30 @@ class LastCheckpoint(Checkpoint):
 
 
 def save_in_place(trainer: lightning.Trainer, file: Path) -> None:
-    """Replace a checkpoint in one step; all processes have to call it."""
+    """Replace a checkpoint in one step; all processes have to call it.
+
+    Raises:
+        OSError: it cannot be written; the one before stays.
+    """
     unfinished = file.with_name("unfinished.ckpt")
-    trainer.save_checkpoint(unfinished)
-    if trainer.is_global_zero:
-        os.replace(unfinished, file)
+    with naming(file):
+        trainer.save_checkpoint(unfinished)
+        if trainer.is_global_zero:
+            os.replace(unfinished, file)
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Writes checkpoints where they belong; Lightning's own way fills the folder for temporary files first."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a file that is not there yet; nothing is left of one that cannot be written."""
+        file = Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            save_tensors(checkpoint, file)
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise
 
 
 class ProgressBar(RichProgressBar):

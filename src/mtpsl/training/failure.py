@@ -13,10 +13,11 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from mtpsl.errors import UserError
+from mtpsl.errors import UserError, refusal
 from mtpsl.files import write_atomically
 from mtpsl.processes import gather_from_processes
 from mtpsl.structures import Batch
+from mtpsl.tensor_files import save_tensors
 from mtpsl.training.module import TrainingModule
 from mtpsl.training.run_folder import RunFolder
 
@@ -130,7 +131,11 @@ class StopAtNonFinite(Callback):
             "terms": terms,
             "state_dict": weights if whole or step.computed is None else {},
         }
-        write_atomically(self.folder.failure, partial(torch.save, content))
+        shown = f"`mtpsl replay {self.folder.path}` shows where it comes from"
+        try:
+            write_atomically(self.folder.failure, partial(save_tensors, content))
+        except OSError as error:
+            shown = f"the step could not be kept ({refusal(error)})"
         wrong = {f"loss/{name}": x for name, x in terms.items() if not math.isfinite(x)}
         term, value = next(iter(wrong.items()), ("loss", math.nan))
         images = f"images {', '.join(batch.keys)}"
@@ -139,6 +144,6 @@ class StopAtNonFinite(Callback):
                 f"; weights are not finite either: the step before has spoiled them (images {', '.join(self._before)})"
             )
         return (
-            f"epoch {step.epoch + 1}, step {step.index + 1}: {term} is {value}; {images}: `mtpsl "
-            f"replay {self.folder.path}` shows where it comes from; a smaller --training.lr or --training.clip may help"
+            f"epoch {step.epoch + 1}, step {step.index + 1}: {term} is {value}; {images}: {shown}; a smaller "
+            "--training.lr or --training.clip may help"
         )

@@ -18,6 +18,7 @@ from mtpsl.files import new_folder
 from mtpsl.networks import SegNet
 from mtpsl.objectives import CrossTaskConsistency
 from mtpsl.tasks import Depth, Normals, Segmentation, Task
+from mtpsl.tensor_files import save_tensors
 from mtpsl.training.build import build_network, build_objective
 from mtpsl.training.config import RunConfig
 from mtpsl.training.length import decided
@@ -140,7 +141,7 @@ def import_published(published: PublishedCheckpoint, config: RunConfig, out: Pat
         folder = RunFolder(partial)
         folder.create(config, tasks)
         folder.checkpoint.parent.mkdir()
-        torch.save({"epoch": epochs - 1, "state_dict": state}, folder.checkpoint)
+        save_tensors({"epoch": epochs - 1, "state_dict": state}, folder.checkpoint)
     return RunFolder(out)
 
 

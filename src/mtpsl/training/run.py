@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from rich.markup import escape
 from torch import nn
 
 from mtpsl.data.check.variety import require_variety
-from mtpsl.errors import UserError
+from mtpsl.errors import DataError, UserError, refusal
 from mtpsl.evaluation.scores import Scores
 from mtpsl.phrases import resuming
 from mtpsl.structures import Batch
@@ -122,20 +123,22 @@ def train(
         folder.tidy(begin.checkpoint)
     if main and not begin.checkpoint:
         folder.write(config, data.tasks)
-        folder.write_images(training_sizes(data, size))
-    elif main:
-        folder.update(config, changed, begin.epoch, stopped_early(begin.stored, config.training))
-        for name, (old, new) in changed.items():
-            print(f"{out}: goes on with {name} {written(new)} (before: {written(old)})", file=sys.stderr)
-    if main:
-        print(*filter(None, [reading, decisions(given, config, data.images)]), sep="\n", file=sys.stderr)
-        trainer.loggers = make_loggers(config, folder, begin.epoch if begin.checkpoint else 0)
-    try:
-        fit(trainer, module, loaders, begin)
-    finally:
-        close(trainer.loggers)
-    if trainer.is_global_zero and config.training.sheets:
-        draw_pictures(network, objective, data.tasks, shown_batches(), folder.path / "pictures", config.training.sheets)
+    with continued_once_mended(folder):
+        if main and not begin.checkpoint:
+            folder.write_images(training_sizes(data, size))
+        elif main:
+            folder.update(config, changed, begin.epoch, stopped_early(begin.stored, config.training))
+            for name, (old, new) in changed.items():
+                print(f"{out}: goes on with {name} {written(new)} (before: {written(old)})", file=sys.stderr)
+        if main:
+            print(*filter(None, [reading, decisions(given, config, data.images)]), sep="\n", file=sys.stderr)
+            trainer.loggers = make_loggers(config, folder, begin.epoch if begin.checkpoint else 0)
+        try:
+            fit(trainer, module, loaders, begin)
+        finally:
+            close(trainer.loggers)
+        if trainer.is_global_zero and (count := config.training.sheets):
+            draw_pictures(network, objective, data.tasks, shown_batches(), folder.path / "pictures", count)
     if trainer.is_global_zero and config.training.report:
         report_after_training(folder, config, data, network)
     return module.scores or folder.read_scores()
@@ -198,6 +201,20 @@ def fit(trainer: lightning.Trainer, module: TrainingModule, loaders: Loaders, be
     except SystemExit as error:  # Lightning's answer to Ctrl-C
         path = begin.folder.path
         raise UserError(f"interrupted: {resuming(path)} continues where it was saved last") from error
+
+
+@contextmanager
+def continued_once_mended(folder: RunFolder) -> Iterator[None]:
+    """Say of a file that a run cannot write, or not read any more, how the run goes on once that is mended.
+
+    Raises:
+        UserError: there is one, such as on a full disk.
+    """
+    try:
+        yield
+    except (OSError, DataError) as error:
+        what = str(error) if isinstance(error, DataError) else refusal(error, folder.path)
+        raise UserError(f"{what}; then {resuming(folder.path)} continues where it was saved last") from error
 
 
 def with_code(config: RunConfig, data: RunData) -> RunConfig:

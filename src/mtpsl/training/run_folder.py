@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -14,7 +15,7 @@ import torch
 import yaml
 
 from mtpsl.data.broken import read_broken
-from mtpsl.errors import UserError
+from mtpsl.errors import UserError, reason
 from mtpsl.evaluation.scores import Scores, to_json
 from mtpsl.files import remove_remains, write_text
 from mtpsl.inference.sizes import TrainingSizes
@@ -45,7 +46,12 @@ class RunFolder(RunPaths):
         self.write(config, tasks)
 
     def write(self, config: RunConfig, tasks: list[Task]) -> None:
-        """Write the same into a folder that may exist: of a run without a checkpoint, which begins anew."""
+        """Write the same into a folder that may exist: of a run without a checkpoint, which begins anew.
+
+        Raises:
+            UserError: it cannot be written; then nothing of a new folder is left.
+        """
+        new = not strange_content(self.path)
         try:
             write_text(self.tasks, json.dumps([describe_task(task) for task in tasks], indent=2) + "\n")
             copy_code(config.code, self.path / CODE)
@@ -54,7 +60,9 @@ class RunFolder(RunPaths):
                 self.config, yaml.safe_dump(config.to_dict(), sort_keys=False)
             )  # last: it makes the folder a run
         except OSError as error:
-            raise UserError(f"{self.path} cannot be written: {error.strerror}") from error
+            if new:
+                shutil.rmtree(self.path, ignore_errors=True)
+            raise UserError(f"{self.path} cannot be written: {reason(error)}") from error
 
     def update(
         self, config: RunConfig, changed: Mapping[str, tuple[Any, Any]], epoch: int, stopped: bool = False

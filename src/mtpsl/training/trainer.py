@@ -10,7 +10,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 
 from mtpsl.errors import UserError
-from mtpsl.training.callbacks import ProgressBar
+from mtpsl.training.callbacks import CheckpointFiles, ProgressBar
 from mtpsl.training.config import RunConfig
 from mtpsl.training.length import decided
 from mtpsl.training.nodes import own_environment
@@ -62,7 +62,7 @@ def lightning_trainer(
         num_nodes=training.num_nodes,
         strategy=strategy,
         sync_batchnorm=training.sync_batchnorm,
-        plugins=[*own_environment()],
+        plugins=[CheckpointFiles(), *own_environment()],
         precision="bf16-mixed" if training.precision == "bf16-mixed" else "32-true",
         max_epochs=decided(training.epochs),
         reload_dataloaders_every_n_epochs=int(varies),  # else Lightning keeps the first epoch's number of batches

@@ -21,7 +21,7 @@ from mtpsl.data.convert.relations import camera_entry, relation_entries, write_c
 from mtpsl.data.convert.shard_writer import ShardWriter
 from mtpsl.data.convert.writers import FolderWriter, Item, PackedWriter, Writer
 from mtpsl.data.registry import open_layout, require_layout, splits_of
-from mtpsl.errors import UserError
+from mtpsl.errors import UserError, refusal
 from mtpsl.files import remove_remains
 from mtpsl.pictures import picture_tensor
 
@@ -150,7 +150,7 @@ def partial_folder(out: Path, wanted: Provenance, force: bool, *, work: str = "c
         work: what it is called that makes it.
 
     Raises:
-        UserError: another process works on it, or it was begun for something else.
+        UserError: another process works on it, it was begun for something else, or something cannot be written.
     """
     partial = out.with_name(f".{out.name}.partial")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -183,8 +183,11 @@ def partial_folder(out: Path, wanted: Provenance, force: bool, *, work: str = "c
                 shutil.rmtree(before)
             else:
                 os.replace(partial, out)
+        except OSError as error:
+            raise UserError(f"{refusal(error, out)}; then the same command continues") from error
         finally:
-            lock.unlink(missing_ok=True)
+            with suppress(OSError):  # a folder that lost its permission
+                lock.unlink()
 
 
 def write_split(writer: Writer, split: str, dataset: StoredDataset) -> Iterator[None]:

@@ -23,7 +23,7 @@ from mtpsl.data.layouts.description import parse_description
 from mtpsl.data.layouts.packed import DESCRIPTION, VERSION
 from mtpsl.data.layouts.records import Record, pack, record_from
 from mtpsl.errors import UserError
-from mtpsl.files import write_atomically, write_text
+from mtpsl.files import naming, write_atomically, write_text
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def save(path: Path, array: np.ndarray) -> None:
 
 def append(path: Path, content: bytes) -> None:
     """Add bytes to a file."""
-    with path.open("ab") as file:
+    with naming(path), path.open("ab") as file:
         file.write(content)
 
 
