@@ -119,14 +119,14 @@ def train(
     trainer = make_trainer(config, folder, callbacks, progress, varies=loaders.varies)
     if main and not resume:
         folder.check_new()
-    if main:
-        folder.tidy(begin.checkpoint)
     if main and not begin.checkpoint:
+        folder.tidy(None)
         folder.write(config, data.tasks)
     with continued_once_mended(folder):
         if main and not begin.checkpoint:
             folder.write_images(training_sizes(data, size))
         elif main:
+            folder.tidy(begin.checkpoint)
             folder.update(config, changed, begin.epoch, stopped_early(begin.stored, config.training))
             for name, (old, new) in changed.items():
                 print(f"{out}: goes on with {name} {written(new)} (before: {written(old)})", file=sys.stderr)
