@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -16,6 +18,9 @@ from mtpsl.data.labelled_batches import LabelledBatches
 from mtpsl.data.sampler import EpochSampler
 from mtpsl.errors import DataError, UserError
 from mtpsl.structures import Batch, Sample, ScoredBatch, TargetSpec
+
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that a process gets when its parent dies."""
 
 
 def make_loader(
@@ -122,6 +127,8 @@ def _leave_signals_to_parent(worker: int) -> None:
     for name in ("SIGTERM", "SIGUSR1"):
         if number := getattr(signal, name, None):
             signal.signal(number, signal.SIG_IGN)
+    if sys.platform.startswith("linux"):  # one that hangs in a file would outlive a killed parent
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class _Reporting(Dataset[Any]):
