@@ -16,6 +16,7 @@ from mtpsl.data.formats.base import Given, Label, LabelFormat, channels_last, nu
 from mtpsl.data.formats.meanings import counted
 from mtpsl.data.formats.stored import Stored
 from mtpsl.errors import UserError
+from mtpsl.phrases import counted as number_of
 from mtpsl.tasks import Depth, Normals, Task
 from mtpsl.tasks.depth import DepthLoss
 from mtpsl.tasks.normals import NormalsLoss, YAxis
@@ -151,7 +152,8 @@ class NormalsFormat(LabelFormat):
         wrong = length[~missing & ~(np.abs(length - 1) <= tolerance)]
         if wrong.size:
             raise UserError(
-                f"{path}: normals of length {wrong[0]:.3g} at {wrong.size} pixels, but their length should be 1 "
+                f"{path}: normals of length {wrong[0]:.3g} at {number_of(wrong.size, 'pixel')}, but their "
+                "length should be 1 "
                 "(within 5 %): correct `offset` and `divisor` in a dataset.yaml, or store unit vectors, and (0, 0, 0) "
                 "where unknown"
             )
@@ -198,7 +200,8 @@ class ResampledNormalsFormat(NormalsFormat):
         wrong = length[~(length <= LONGEST)]
         if wrong.size:
             raise UserError(
-                f"{path}: normals of length {wrong[0]:.3g} at {wrong.size} pixels, but they should be unit vectors "
+                f"{path}: normals of length {wrong[0]:.3g} at {number_of(wrong.size, 'pixel')}, but they "
+                "should be unit vectors "
                 "with components from -1 to 1, (0, 0, 0) where unknown: replace the file"
             )
         valid = length > SHORTEST

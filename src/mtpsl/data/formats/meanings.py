@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from mtpsl.phrases import counted as number_of
+
 UNLABELLED, UNKNOWN = -1, -2
 
 
@@ -48,13 +50,13 @@ def counted(values: np.ndarray, show: Callable[[Any], str] = str, limit: int = 5
     """The different values with the number of pixels that hold each, the most frequent ones first.
 
     >>> counted(np.array([7, 9, 9]))
-    '9 at 2 pixels, 7 at 1 pixels'
+    '9 at 2 pixels, 7 at 1 pixel'
     >>> counted(np.arange(8), limit=2)
-    '0 at 1 pixels, 1 at 1 pixels and 6 others at 6 pixels'
+    '0 at 1 pixel, 1 at 1 pixel and 6 others at 6 pixels'
     """
     different, counts = np.unique(values, return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    text = ", ".join(f"{show(different[place])} at {counts[place]} pixels" for place in order[:limit])
+    text = ", ".join(f"{show(different[place])} at {number_of(int(counts[place]), 'pixel')}" for place in order[:limit])
     rest = order[limit:]
     return text + (f" and {len(rest)} others at {counts[rest].sum()} pixels" if len(rest) else "")
 

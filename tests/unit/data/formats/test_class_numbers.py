@@ -52,7 +52,7 @@ def test_unknown_colors_are_refused_with_the_pixels_of_each(tmp_path):
     colored = np.array(COLORS)[CLASSES]
     colored[0, :3], colored[1, 3] = (1, 2, 3), (128, 0, 1)
     text = complaint(COLORED, save(tmp_path / "a.png", colored, RGB))
-    assert "[1, 2, 3] at 3 pixels, [128, 0, 1] at 1 pixels: add them to `colors` or `ignore`" in text
+    assert "[1, 2, 3] at 3 pixels, [128, 0, 1] at 1 pixel: add them to `colors` or `ignore`" in text
 
 
 @pytest.mark.parametrize("colors", [None, [[0, 0, 0], [9, 9, 9], [9, 9, 9]]])
@@ -99,7 +99,7 @@ def test_values_say_which_number_is_which_class(tmp_path, values):
         # an optimizer stores 0 and 255 in one bit
         bit = save(tmp_path / "b.png", [[0, 1]], bits=1)
         assert label_format.read(bit, None)[0].flatten().tolist() == [0, 1]
-        assert "1 at 1 pixels" in complaint(label_format, save(tmp_path / "c.png", [[0, 1]]))
+        assert "1 at 1 pixel" in complaint(label_format, save(tmp_path / "c.png", [[0, 1]]))
 
 
 @pytest.mark.parametrize(

@@ -39,5 +39,5 @@ def test_negative_numbers_can_be_ignored():
 
 def test_of_many_classes_an_error_says_the_range_of_their_numbers():
     many = table(classes=20, values=[*range(1, 21)])
-    with pytest.raises(UserError, match=r"class index 30 at 1 pixels, but `values` has numbers from 1 to 20"):
+    with pytest.raises(UserError, match=r"class index 30 at 1 pixel, but `values` has numbers from 1 to 20"):
         many.decode(np.array([[7, 30]], np.int64), PATH)

@@ -76,7 +76,7 @@ def test_classes_may_be_stored_as_any_type_of_number_with_minus_one_ignored(tmp_
 @pytest.mark.parametrize(
     ("stored", "found"),
     [
-        ([[0, 3]], "class index 3 at 1 pixels"),
+        ([[0, 3]], "class index 3 at 1 pixel"),
         ([[-1, -1]], "class index -1 at 2"),
         ([[0.5, 1]], "0.5"),
         ([[math.nan]], "nan"),
@@ -113,7 +113,7 @@ def test_depth_of_eight_bits_and_of_nan_sentinels(tmp_path):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.5, 1e300])
 def test_depth_that_cannot_be_is_refused(tmp_path, value):
-    with pytest.raises(UserError, match=r"a\.npy: depth .* at 1 pixels.*missing"):
+    with pytest.raises(UserError, match=r"a\.npy: depth .* at 1 pixel.*missing"):
         DepthFormat().read(npy(tmp_path / "a.npy", [[1.0, value]]), None)
 
 
@@ -154,7 +154,7 @@ def test_normals_in_npy_are_vectors(tmp_path, dtype):
     "vector", [[0, 0, 0.9], [1, 0.5, 0], [math.nan, 0, 1], [math.inf, 0, 0], [1e30, 0, 0], [0, 0, 1e-9]]
 )
 def test_normals_far_from_unit_length_are_refused(tmp_path, vector):
-    with pytest.raises(UserError, match=r"length .* at 1 pixels"):
+    with pytest.raises(UserError, match=r"length .* at 1 pixel"):
         ENCODED.read(npy(tmp_path / "a.npy", np.array([[vector, [0, 0, 1.0]]])), None)
 
 
@@ -181,7 +181,7 @@ def test_what_is_above_the_threshold_is_salient(tmp_path):
 
 
 def test_saliency_that_is_no_number_or_has_colors_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"a\.npy: saliency nan at 1 pixels should be finite"):
+    with pytest.raises(UserError, match=r"a\.npy: saliency nan at 1 pixel should be finite"):
         SaliencyFormat().read(npy(tmp_path / "a.npy", np.array([[np.nan, 0.5]])), (1, 2))
     with pytest.raises(UserError, match="should have 1 channel"):
         SaliencyFormat().read(png(tmp_path / "a.png", np.arange(6, dtype=np.uint8).reshape(1, 2, 3)), (1, 2))
@@ -191,7 +191,7 @@ def test_human_parts_are_seven_classes_unless_told_otherwise(tmp_path):
     parts = png(tmp_path / "a.png", np.array([[0, 6, 255]], np.uint8))
     target, valid = HumanPartsFormat(ignore=255).read(parts, (1, 3))
     assert (target.tolist(), valid.tolist()) == ([[0, 6, 0]], [[True, True, False]])
-    with pytest.raises(UserError, match="class index 255 at 1 pixels, but classes go from 0 to 6"):
+    with pytest.raises(UserError, match="class index 255 at 1 pixel, but classes go from 0 to 6"):
         HumanPartsFormat().read(parts, (1, 3))
     task = HumanPartsFormat(absent="zero").task("parts")
     assert isinstance(task, HumanParts)
@@ -216,7 +216,7 @@ def test_edges_are_zero_one_or_ignored(tmp_path):
     assert target.dtype == torch.float32
     assert edges.read(png(tmp_path / "b.png", np.array([[False, True]])), (1, 2))[0].tolist() == [[[0, 1]]]
     assert edges.read(npy(tmp_path / "b.npy", np.array([[False, True]])), (1, 2))[0].tolist() == [[[0, 1]]]
-    with pytest.raises(UserError, match="value 255 at 1 pixels"):
+    with pytest.raises(UserError, match="value 255 at 1 pixel"):
         EdgesFormat().read(tmp_path / "a.png", None)
 
 

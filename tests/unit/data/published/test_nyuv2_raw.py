@@ -215,7 +215,7 @@ def test_damaged_and_foreign_files_are_refused(root, tmp_path):
 def test_a_label_number_without_a_class_is_named(root):
     with h5py.File(root / "nyu_depth_v2_labeled.mat", "r+") as file:
         file["labels"][2, 9, 9] = 895
-    with pytest.raises(UserError, match=r"nyu_depth_v2_labeled\.mat: class index 895 at 1 pixels, but"):
+    with pytest.raises(UserError, match=r"nyu_depth_v2_labeled\.mat: class index 895 at 1 pixel, but"):
         NYUv2Raw(root, "train")[0]
 
 
