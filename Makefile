@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint mutation kills clean
+.PHONY: help demo test lint gpu mutation kills clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ mutation: $(STAMP) ## change the code at random places and see which changes no 
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,mutation]'
 	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= $(BIN)/mutmut run $(MUTANTS)
 	$(BIN)/mutmut results
+
+gpu: $(STAMP) ## run the tests that need a GPU: full-size steps, bf16, torch.compile, memory, several GPUs
+	$(BIN)/python -m pytest -s tests/gpu
 
 kills: $(STAMP) ## kill commands at random moments, continue them, compare the end (an hour; KILLS="--only train --kills 5")
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= $(BIN)/python benchmarks/kills.py $(KILLS)

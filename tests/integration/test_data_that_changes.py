@@ -100,6 +100,9 @@ def test_a_run_may_leave_out_what_breaks_under_it(
     assert main(command(data, tmp_path / "run", "--data.broken", "skip")) == 0
     assert f"left out: {data / LOST}" in capfd.readouterr().err  # a worker says so
     assert (tmp_path / "run" / "broken.csv").read_text().startswith("001,")
+    assert main(["report", str(tmp_path / "run")]) == 0
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert "<dt>left out as broken</dt><dd>1 training image (broken.csv): 001</dd>" in report
 
 
 @pytest.mark.parametrize("change", ["an image more", "a label less"])

@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image
 
+from mtpsl.data.broken import read_broken
 from mtpsl.errors import UserError
 from mtpsl.evaluation.run_scores import RunScores
 from mtpsl.plugins import title
@@ -21,6 +22,8 @@ from mtpsl.visualization.report.drawing import smaller
 History = dict[str, list[float | None]]
 LONGEST = 1400
 """Pixels of the longer side of a picture that is taken from the folder."""
+MOST_NAMES = 5
+"""Of the images that were left out as broken."""
 
 
 def read_history(path: Path) -> History:
@@ -105,6 +108,11 @@ def facts(run: RunScores, config: RunConfig, history: Mapping[str, Sequence[floa
         ("epochs", str(run.setting.epochs)),
         ("seed", str(run.seed)),
     ]
+    if broken := read_broken(run.path):
+        names = ", ".join([*broken][:MOST_NAMES]) + (", ..." if len(broken) > MOST_NAMES else "")
+        pairs.append(
+            ("left out as broken", f"{len(broken)} training image{'s' * (len(broken) > 1)} (broken.csv): {names}")
+        )
     if seconds := sum(x or 0.0 for x in history.get("seconds", [])):
         pairs.append(("time of training", duration(seconds)))
     return pairs

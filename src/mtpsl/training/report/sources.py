@@ -73,7 +73,7 @@ def opened(run: TrainedRun, root: str | None) -> RunData:
 
 
 def annotation_of(source: Source, examples: int) -> Annotation | None:
-    """The labels of the training images, and pictures of some."""
+    """The labels of the training images, and pictures of some, without those that cannot be read."""
     data = source.train
     if data is None:
         return None
@@ -81,7 +81,10 @@ def annotation_of(source: Source, examples: int) -> Annotation | None:
     drawn = []
     some = data.spread(examples)
     for index in range(len(some)):
-        sample = some[index]
+        try:
+            sample = some[index]
+        except UserError:
+            continue
         labels = [
             label_picture(task, sample.targets[task.name], sample.valid[task.name])
             if task.name in sample.targets
