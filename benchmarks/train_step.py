@@ -50,7 +50,7 @@ class Variant:
         views: of cross_task and the loops.
         bf16: mixed precision, and channels_last.
         stride: of the mapping's first convolution.
-        compiled: torch.compile of the network, as `--training.compile true` has it.
+        compiled: torch.compile of network and mapping, as `--training.compile true` has it.
     """
 
     kind: str
@@ -67,6 +67,7 @@ VARIANTS = {
     "supervised bf16, compiled": Variant("supervised", bf16=True, compiled=True),
     "cross_task, 1 view": Variant("cross_task"),
     "cross_task, 1 view, bf16": Variant("cross_task", bf16=True),
+    "cross_task, 1 view, bf16, compiled": Variant("cross_task", bf16=True, compiled=True),
     "cross_task, 1 view, bf16, stride 2": Variant("cross_task", bf16=True, stride=2),
     "cross_task, 2 views": Variant("cross_task", views=2),
     "cross_task, 2 views, bf16": Variant("cross_task", views=2, bf16=True),
@@ -131,6 +132,8 @@ def make_step(variant: str, width: float, batch: Batch) -> Callable[[], None]:
     data = Batch(batch.keys, images, batch.targets, batch.valid)
     if chosen.compiled:
         network.compile()
+        if isinstance(objective, CrossTaskConsistency):
+            objective.mapping.compile_steps()
     optimizer = torch.optim.Adam([*network.parameters(), *objective.parameters()], lr=1e-4)
 
     def step() -> None:

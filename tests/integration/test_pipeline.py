@@ -248,7 +248,8 @@ def test_a_compiled_network_learns_the_same(data: Path, tmp_path: Path) -> None:
         command = [sys.executable, *start, *options, "--out", str(tmp_path / name)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stderr
-        assert ("compiled SegNet" in done.stdout) == (name == "compiled")
+        for part in ("SegNet", "Stage"):  # of the network and of the mapping
+            assert (f"compiled {part}\n" in done.stdout) == (name == "compiled")
         rows = csv.DictReader((tmp_path / name / "metrics.csv").read_text().splitlines())
         losses.append([float(row["loss"]) for row in rows])
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)

@@ -18,6 +18,7 @@ from torch import nn
 from mtpsl.data.check.variety import require_variety
 from mtpsl.errors import DataError, UserError, refusal
 from mtpsl.evaluation.scores import Scores
+from mtpsl.objectives.mapping import PairMapping
 from mtpsl.phrases import resuming
 from mtpsl.structures import Batch
 from mtpsl.training.beginning import Beginning
@@ -188,7 +189,11 @@ def fit(trainer: lightning.Trainer, module: TrainingModule, loaders: Loaders, be
     if loaders.config.training.compile:
         if module.weighting.retains_graph:
             torch._functorch.config.donated_buffer = False
+        torch._dynamo.config.recompile_limit = 64  # a mapping's steps are compiled one by one, for few and more rows
         module.network.compile()
+        for part in module.objective.modules():
+            if isinstance(part, PairMapping):
+                part.compile_steps()
     try:
         trainer.fit(module, datamodule=loaders, ckpt_path=begin.checkpoint, weights_only=True)
     except RuntimeError as error:

@@ -47,7 +47,7 @@ class TrainingSettings:
         precision: `32`, `bf16-mixed`, or `auto`: bf16 with channels_last where this machine's processor or GPU is
             quicker at it, which is measured at the start.
         channels_last: memory layout that speeds convolutions up, above all with bf16.
-        compile: compile the network with torch.compile.
+        compile: compile the network, and the mapping of pairs of tasks, with torch.compile.
         accelerator: `auto`, `cpu` or `gpu`.
         devices: processes (GPUs or CPU processes) on every node; each gets `batch_size` images per step.
         num_nodes: machines that train together, each with `devices` processes (docs/runs.md says how to start them).

@@ -22,7 +22,7 @@ ROWS_IN_A_CHAIN = 8
 """How many times as many rows go through all steps before the next ones: late steps, of small maps, like many rows."""
 
 Step = Callable[[Tensor, Tensor], Tensor]
-"""From the maps and pairs of some rows to their next maps."""
+"""From the maps and pairs of some rows to their next maps; a module."""
 
 
 class PairMapping(nn.Module, ABC):
@@ -105,6 +105,12 @@ class PairMapping(nn.Module, ABC):
         if not self.checkpoint:
             return step(x, pairs)
         return checkpoint(step, x, pairs, use_reentrant=False, preserve_rng_state=False)
+
+    def compile_steps(self) -> None:
+        """Let torch.compile compile what follows the stem, step by step: rows come in few numbers at a time."""
+        for _, step in self.steps():
+            assert isinstance(step, nn.Module)
+            step.compile()
 
     def enter(self, encoding: Float[Tensor, "n e h w"], task: int) -> Float[Tensor, "n c h2 w2"]:
         """The encoding, pooled where that is asked for, behind the task's input layer."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
@@ -32,7 +31,9 @@ class MappingNetwork(PairMapping):
         self.stages = nn.ModuleList()
         for before, after, count in zip([channels[0], *channels], channels, STAGE_CONVOLUTIONS, strict=False):
             widths = [before, *[after] * count]
-            self.stages.append(nn.ModuleList(MappingLayer(widths[i], after, pairs) for i in range(count)))
+            layers = (MappingLayer(widths[i], after, pairs) for i in range(count))
+            number = len(self.stages)
+            self.stages.append(Stage(layers, begun=number == 0, halved=number < self.halvings))
         self.apply(initialize)
 
     def stem(self, encoding: Float[Tensor, "n e h w"], task: int) -> Float[Tensor, "n c h2 w2"]:
@@ -41,11 +42,26 @@ class MappingNetwork(PairMapping):
 
     def steps(self) -> Iterable[tuple[int, Step]]:
         """The stages, each with its pooling."""
-        for number, layers in enumerate(self.stages):
-            yield layers[-1].conv.out_channels, partial(self._stage, number)
+        for stage in self.stages:
+            yield stage[-1].conv.out_channels, stage
 
-    def _stage(self, number: int, x: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
-        for index, layer in enumerate(self.stages[number]):
-            first = number == index == 0  # its convolution is part of the stem
-            x = layer.activate(x, pairs) if first else layer(x, pairs)
-        return F.max_pool2d(x, 2) if number < self.halvings else x
+
+class Stage(nn.ModuleList):
+    """The layers of a stage, one after another, and what they give pooled by 2.
+
+    Args:
+        layers: its layers.
+        begun: whether the first layer's convolution is part of the stem.
+        halved: whether it pools.
+    """
+
+    def __init__(self, layers: Iterable[MappingLayer], *, begun: bool, halved: bool) -> None:
+        super().__init__(layers)
+        self.begun, self.halved = begun, halved
+
+    def forward(self, x: Float[Tensor, "r c h w"], pairs: Int[Tensor, " r"]) -> Float[Tensor, "r d h2 w2"]:
+        """The next maps of some rows."""
+        for index, layer in enumerate(self):
+            assert isinstance(layer, MappingLayer)
+            x = layer.activate(x, pairs) if self.begun and index == 0 else layer(x, pairs)
+        return F.max_pool2d(x, 2) if self.halved else x
