@@ -98,12 +98,12 @@ class RunFolder(RunPaths):
     def finished(self, epochs: int = 0) -> bool:
         """Whether the run has the scores of its last epoch and was meant for `epochs`; it may have stopped early.
 
-        One that was killed between these scores and its last checkpoint is not.
+        One that was killed between these scores and its last checkpoint is not, nor before it removed the middle one.
         """
         try:
             scores = json.loads(self.scores.read_text(encoding="utf-8"))
             complete = scores["run"]["complete"] is True and scores["run"].get("epochs", 0) >= epochs
-            return complete and self.trained_epochs() >= scores["epoch"]
+            return complete and not self.middle.exists() and self.trained_epochs() >= scores["epoch"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
 

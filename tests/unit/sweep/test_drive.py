@@ -210,3 +210,5 @@ def test_a_run_that_was_killed_between_its_last_scores_and_its_last_checkpoint_i
     for epoch, state in ((1, "resume"), (2, "done")):
         torch.save({"epoch": epoch, "state_dict": {}}, job.folder / "checkpoints" / "last.ckpt")
         assert job.state() == state
+    (job.folder / "checkpoints" / "middle.ckpt").touch()  # of its last epoch
+    assert job.state() == "resume"
