@@ -103,7 +103,7 @@ class RunFolder(RunPaths):
         try:
             scores = json.loads(self.scores.read_text(encoding="utf-8"))
             complete = scores["run"]["complete"] is True and scores["run"].get("epochs", 0) >= epochs
-            return complete and not self.middle.exists() and self.trained_epochs() >= scores["epoch"]
+            return complete and not self.middle.exists() and self.trained_epochs() >= scores.get("epoch", 0)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
 
