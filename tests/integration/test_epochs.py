@@ -83,12 +83,12 @@ def test_a_resumed_run_goes_over_the_same_batches(
 
     def killed(self: TrainingModule) -> None:
         if self.current_epoch == 2:
-            raise InterruptedError
+            raise RuntimeError
         start(self)
 
     with monkeypatch.context() as patch:
         patch.setattr(TrainingModule, "on_train_epoch_start", killed)
-        with pytest.raises(InterruptedError):
+        with pytest.raises(RuntimeError):
             run(data, tmp_path / "killed", *options)
     resumed = run(data, tmp_path / "killed", *options, resume=True)
     assert [batch.keys for batch in seen] == expected

@@ -40,8 +40,9 @@ class ShardWindows:
 
         >>> windows = ShardWindows(torch.tensor([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]), window=2)
         >>> order = windows.draw(torch.Generator().manual_seed(0), world_size=2, length=6)
-        >>> [windows.shard[row].unique().tolist() for row in order]
-        [[1, 3], [0, 2]]
+        >>> first, second = (windows.shard[row].unique().tolist() for row in order)
+        >>> len(first), sorted(first + second)
+        (2, [0, 1, 2, 3])
         """
         shards, number = self.shard.unique(return_inverse=True)
         place = torch.randperm(len(shards), generator=generator)[number]
