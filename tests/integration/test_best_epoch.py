@@ -71,6 +71,21 @@ def train(data: Path, out: Path, *options: object) -> int:
     return main(["train", *PLAIN, *map(str, [*fixed, "--data.root", data, "--out", out, *options]), "--quiet"])
 
 
+def die_in_third_epoch(patch: pytest.MonkeyPatch, moment: str) -> None:
+    """End a training before or just after it writes the checkpoint of its third epoch."""
+    save = LastCheckpoint.on_train_epoch_end
+
+    def dies(self: LastCheckpoint, trainer: Any, module: Any) -> None:
+        if trainer.current_epoch == 2:
+            if moment == "after the checkpoint":
+                self.written = lambda epoch: None
+                save(self, trainer, module)
+            raise KilledError
+        save(self, trainer, module)
+
+    patch.setattr(LastCheckpoint, "on_train_epoch_end", dies)
+
+
 def resume(run: Path, *options: object) -> int:
     return main(["train", "--resume", str(run), *map(str, options), "--quiet"])
 
@@ -133,18 +148,9 @@ def test_the_best_network_is_loaded_evaluated_and_applied(run: Path, data: Path,
 def test_a_killed_run_ends_as_one_that_was_not(
     moment: str, run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed, save = tmp_path / "killed", LastCheckpoint.on_train_epoch_end
-
-    def dies(self: LastCheckpoint, trainer: Any, module: Any) -> None:
-        if trainer.current_epoch == 2:
-            if moment == "after the checkpoint":
-                self.written = lambda epoch: None
-                save(self, trainer, module)
-            raise KilledError
-        save(self, trainer, module)
-
+    killed = tmp_path / "killed"
     with monkeypatch.context() as patch:
-        patch.setattr(LastCheckpoint, "on_train_epoch_end", dies)
+        die_in_third_epoch(patch, moment)
         with pytest.raises(KilledError):
             train(data, killed)
     assert checkpoint(killed, "best")["epoch"] == 1
@@ -162,17 +168,8 @@ def test_a_killed_run_ends_as_one_that_was_not(
 def test_the_last_epoch_may_be_the_best_of_a_run_that_is_killed_after_it(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save = LastCheckpoint.on_train_epoch_end
-
-    def dies(self: LastCheckpoint, trainer: Any, module: Any) -> None:
-        if trainer.current_epoch == 2:
-            self.written = lambda epoch: None
-            save(self, trainer, module)
-            raise KilledError
-        save(self, trainer, module)
-
     with monkeypatch.context() as patch:
-        patch.setattr(LastCheckpoint, "on_train_epoch_end", dies)
+        die_in_third_epoch(patch, "after the checkpoint")
         with pytest.raises(KilledError):
             train(data, tmp_path / "run", "--training.epochs", 3)
     assert (checkpoint(tmp_path / "run", "best")["epoch"], stored(tmp_path / "run/scores_best.json")["epoch"]) == (1, 2)

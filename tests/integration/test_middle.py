@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -182,7 +183,11 @@ def test_what_a_killed_run_left_does_not_stay(
     assert main(["train", "--resume", str(run.path), "--quiet"]) == 0
     assert not run.middle.exists()
     torch.testing.assert_close(end_of(run.path), ended, rtol=0, atol=0)
-    (tmp_path / "new").mkdir()
-    (tmp_path / "new" / "notes.txt").touch()
-    assert main([*words[:-1], str(tmp_path / "new")]) == 2
-    assert "exists already" in capsys.readouterr().err
+    for name in ("notes.txt", "code/mine.py"):  # what is somebody else's
+        file = tmp_path / "new" / name
+        file.parent.mkdir(parents=True)
+        file.touch()
+        assert main([*words[:-1], str(tmp_path / "new")]) == 2
+        assert "exists already" in capsys.readouterr().err
+        assert [path for path in (tmp_path / "new").rglob("*") if path.is_file()] == [file]
+        shutil.rmtree(tmp_path / "new")

@@ -7,7 +7,9 @@ from pathlib import Path
 from mtpsl.files import TEMPORARY
 from mtpsl.plugins import CODE
 
-BEFORE_CONFIG = {"tasks.json", "environment.json", CODE}
+FIRST = "tasks.json"
+"""What is written first."""
+BEFORE_CONFIG = {FIRST, "environment.json", CODE}
 """What is written before config.yaml, which makes a folder a run."""
 
 
@@ -16,4 +18,5 @@ def strange_content(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return [folder] if folder.exists() else []
     inside = sorted(folder.iterdir())
-    return [path for path in inside if path.name not in BEFORE_CONFIG and not path.name.startswith(TEMPORARY)]
+    known = BEFORE_CONFIG if (folder / FIRST).is_file() else set()  # a folder called `code` may be anybody's
+    return [path for path in inside if path.name not in known and not path.name.startswith(TEMPORARY)]

@@ -49,9 +49,9 @@ class RunFolder(RunPaths):
         """Write the same into a folder that may exist: of a run without a checkpoint, which begins anew.
 
         Raises:
-            UserError: it cannot be written; then nothing of a new folder is left.
+            UserError: it cannot be written; then nothing is left of a folder that was not there before.
         """
-        new = not strange_content(self.path)
+        new = not self.path.exists()
         try:
             write_text(self.tasks, json.dumps([describe_task(task) for task in tasks], indent=2) + "\n")
             copy_code(config.code, self.path / CODE)

@@ -62,9 +62,8 @@ class FetchedShards(LocalShards):
         url, path = f"{self.url}/{shard_name(self.split, number)}", self.path(number)
         try:
             self._download(url)
-        except (
-            UserError
-        ):  # a signal that asks all processes to end stops curl, too, but training goes on to its checkpoint
+        except UserError:
+            # a signal that asks all processes to end stops curl, too, but training goes on to its checkpoint
             self._download(url)
         if path.stat().st_size != self.lengths[number]:
             found = path.stat().st_size
