@@ -1,9 +1,10 @@
-"""A data set in which a run fills labels that are missing: marked, sure ones only, none over a label."""
+"""A data set in which runs fill labels that are missing: marked, sure ones only, none over a label."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +59,11 @@ def filled(made: Path) -> Path:
     return made / "filled"
 
 
-def label(made: Path, out: Path, *words: str, data: Path | None = None, run: Path | None = None) -> int:
-    return main(["autolabel", str(run or made / "run"), str(data or made / "data"), "--out", str(out), *words])
+def label(
+    made: Path, out: Path, *words: str, data: Path | None = None, run: Path | None = None, more: Sequence[Path] = ()
+) -> int:
+    runs = [run or made / "run", *more]
+    return main(["autolabel", *map(str, runs), str(data or made / "data"), "--out", str(out), *words])
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -161,6 +165,45 @@ def test_labels_that_the_regime_hid_are_left_out_and_filled(made: Path, tmp_path
     assert len(dataset.predicted["depth"]) == 5 - len([path for path in given if "depth" in path.parts])
     validation = [path for path in (tmp_path / "filled/val").rglob("*") if path.is_file()]
     assert len(validation) == 4 * 3
+
+
+def test_several_runs_label_together_with_their_mean(made: Path, filled: Path, tmp_path: Path) -> None:
+    longer = ["--training.epochs", "4"]
+    assert train(made / "data", tmp_path / "second", "--training.seed", "1", *longer) == 0
+    everything = ["--confidence.value_share", "1"]
+    for name, runs in {"one": ["run"], "two": ["second"], "both": ["run", "second"]}.items():
+        first, *more = [made / run if run == "run" else tmp_path / run for run in runs]
+        assert label(made, tmp_path / name, *everything, run=first, more=more) == 0
+    one, two, both = (
+        np.stack([np.load(tmp_path / name / f"autolabels/train/depth/{i:03}.npy") for i in MISSING["depth"]])
+        for name in ("one", "two", "both")
+    )
+    compared = (one > 0) & (two > 0)  # below, a label is 0, whatever is predicted
+    assert compared.any()
+    assert np.abs(one - two)[compared].max() > 1e-3
+    assert np.allclose(both[compared], ((one + two) / 2)[compared], atol=1e-6)
+    mark = yaml.safe_load((tmp_path / "both/dataset.yaml").read_text())["autolabels"]
+    assert [mark["run"], *(other["run"] for other in mark["others"])] == ["run", "second"]
+    assert train(tmp_path / "both", tmp_path / "again") == 0
+
+
+def test_runs_that_saw_other_labels_are_refused_for_hidden_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_dataset(tmp_path / "data", size=(32, 32))
+    for name, seed, label_seed in (("a", "0", "0"), ("b", "1", "0"), ("c", "1", "1")):
+        words = ["--data.regime", "one", "--training.seed", seed, "--data.label_seed", label_seed]
+        assert train(data, tmp_path / name, *words) == 0
+    runs = [tmp_path / name for name in "abc"]
+    assert label(tmp_path, tmp_path / "filled", "--hidden", data=data, run=runs[0], more=runs[1:2]) == 0
+    capsys.readouterr()
+    assert label(tmp_path, tmp_path / "other", "--hidden", data=data, run=runs[0], more=runs[2:]) == 2
+    error = capsys.readouterr().err
+    assert "saw other labels" in error
+    assert "--data.label_seed" in error
+    assert label(tmp_path, tmp_path / "other", "--hidden", data=data, run=runs[0], more=runs[:1]) == 2
+    assert "each run should be given once" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 def test_what_no_pixel_is_sure_of_gets_no_label(made: Path, capsys: pytest.CaptureFixture[str]) -> None:

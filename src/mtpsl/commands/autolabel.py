@@ -1,4 +1,4 @@
-"""`mtpsl autolabel`: a data set in which a run fills labels that are missing."""
+"""`mtpsl autolabel`: a data set in which runs fill labels that are missing."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ from mtpsl.phrases import command
 
 
 def autolabel(arguments: Sequence[str]) -> None:
-    """Parse `RUN DATA --out DATA2 [options]` and fill."""
+    """Parse `RUN... DATA --out DATA2 [options]` and fill."""
     parser = make_parser(
         "autolabel",
         "Copy a data set in folders, and fill labels of its training images that are missing with what a run is sure "
-        "of. Labels that exist are copied as they are and stay what they are; predicted ones lie apart, and "
-        "dataset.yaml says which run made them. A call that was interrupted continues when it is given again.",
+        "of, or the mean of several runs. Labels that exist are copied as they are and stay what they are; predicted "
+        "ones lie apart, and dataset.yaml says which runs made them. A call that was interrupted continues when it is "
+        "given again.",
     )
-    parser.add_argument("run", type=Path, help="a run folder")
+    parser.add_argument(
+        "runs", type=Path, nargs="+", help="a run folder; of several the mean of their predictions counts"
+    )
     parser.add_argument("data", type=Path, help="the data set, with a dataset.yaml")
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
     add_checkpoint(parser)
     parser.add_argument("--description", type=Path | None, default=None, help="its dataset.yaml, if it lies elsewhere")
     parser.add_argument(
-        "--tasks", type=list[str] | None, default=None, help="the tasks to fill; by default all that the run predicts"
+        "--tasks", type=list[str] | None, default=None, help="the tasks to fill; by default all that the first predicts"
     )
     parser.add_argument(
         "--hidden",
         action="store_true",
-        help="take labels that the run's label regime (--data.regime) hid for missing, too; they are left out of DATA2",
+        help="take labels that the runs' label regime (--data.regime) hid for missing, too; they are left out of DATA2",
     )
     parser.add_argument(
         "--confidence.probability",
@@ -50,7 +53,7 @@ def autolabel(arguments: Sequence[str]) -> None:
         type=float,
         default=0.8,
         help="share of the pixels of depth, normals and other numbers that counts: where the predictions for image and "
-        "mirror image differ least",
+        "mirror image, and of several runs, differ least",
     )
     parser.add_argument("--force", action="store_true", help="drop what an interrupted call left with other options")
     add_trust_option(parser)
@@ -65,9 +68,9 @@ def autolabel(arguments: Sequence[str]) -> None:
         confidence = Confidence(**vars(values.confidence))
     except ValueError as error:
         raise UserError(f"--{error}") from error
-    run = load(values.run, checkpoint=values.checkpoint, trust_code=values.trust_code)
+    runs = [load(run, checkpoint=values.checkpoint, trust_code=values.trust_code) for run in values.runs]
     counts = fill(
-        run,
+        runs,
         values.data,
         values.out,
         description=values.description,

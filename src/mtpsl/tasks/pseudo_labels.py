@@ -1,7 +1,8 @@
-"""Labels made of predictions: what two predictions of an image agree on, and where that is sure enough."""
+"""Labels made of predictions: what several predictions of an image agree on, and where that is sure enough."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +26,7 @@ class Confidence:
         class_share: the surest pixels of each class count whatever their probability, this share of them, so that rare
             classes do not vanish.
         value_share: of what is measured (depth, normals, other numbers), the share of pixels that counts: those where
-            the predictions for the image and for its mirror image differ least, relative to their size.
+            the predictions (for the image and for its mirror image) differ least, relative to their size.
     """
 
     probability: float = 0.8
@@ -40,7 +41,7 @@ class Confidence:
 
 @dataclass(frozen=True)
 class Judged:
-    """The label that two predictions of the same images give, and how sure it is.
+    """The label that predictions of the same images give together, and how sure it is.
 
     Attributes:
         label: in the form of the task's labels; of classes that are there or not (edges) their probabilities.
@@ -70,15 +71,36 @@ def judge(
     >>> judged.label, judged.certainty
     (tensor([[[[2., 1.]]]]), tensor([[[0.5000, 1.0000]]]))
     """
-    one = task.soft(prediction.float())
-    other = task.mirror(task.soft(mirrored.float()).flip(-1))
-    mean = (one + other) / 2
-    if hard:
-        mean = task.unweighted(mean)
+    return agree(task, both_views(task, prediction, mirrored, hard=hard), hard=hard)
+
+
+def both_views(
+    task: Task, prediction: Float[Tensor, "b c h w"], mirrored: Float[Tensor, "b c h w"], *, hard: bool = False
+) -> list[Float[Tensor, "b c h w"]]:
+    """What raw predictions for images and for their mirror images say of the images; arguments as those of `judge`."""
+    views = [task.soft(prediction.float()), task.mirror(task.soft(mirrored.float()).flip(-1))]
+    return [task.unweighted(view) for view in views] if hard else views
+
+
+def agree(task: Task, views: Sequence[Float[Tensor, "b c h w"]], *, hard: bool = False) -> Judged:
+    """The mean of what networks say of images, and how sure it is; measured values are by how little they differ.
+
+    Args:
+        task: what is predicted.
+        views: probabilities or values of each network and view (`both_views`), one at least.
+        hard: make of probabilities of what is there or not labels 0 and 1.
+
+    >>> from mtpsl.tasks import Depth
+    >>> judged = agree(Depth(), [torch.full((1, 1, 1, 1), depth) for depth in (1.0, 2.0, 3.0)])
+    >>> judged.label.item(), round(judged.certainty.item(), 4)  # the mean distance from 2 is 2 / 3
+    (2.0, 0.6667)
+    """
+    mean = torch.stack([*views]).mean(0)
     certainty = task.soft_confidence(mean)
     if certainty is None:
-        lengths = norm(one) + norm(other)
-        return Judged(task.label_from(mean), 1 - norm(one - other) / lengths.clamp(min=1e-12), group_zero(mean))
+        apart = torch.stack([norm(view - mean) for view in views]).sum(0)
+        lengths = torch.stack([norm(view) for view in views]).sum(0)
+        return Judged(task.label_from(mean), 1 - apart / lengths.clamp(min=1e-12), group_zero(mean))
     if task.target_spec.channels == 0:
         label = task.label_from(mean)
         return Judged(label, certainty, label)

@@ -1,4 +1,4 @@
-"""Labels made of two predictions, and which of their pixels count."""
+"""Labels made of several predictions, and which of their pixels count."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 
 from mtpsl.tasks import Depth, Edges, MultiLabel, Normals, Regression, Segmentation, Task
-from mtpsl.tasks.pseudo_labels import BINS, Certainty, Confidence, Judged, judge, number_of_groups
+from mtpsl.tasks.pseudo_labels import (
+    BINS,
+    Certainty,
+    Confidence,
+    Judged,
+    agree,
+    both_views,
+    judge,
+    number_of_groups,
+)
 
 
 def row(*pixels: float | list[float]) -> Tensor:
@@ -57,6 +66,25 @@ def test_edges_stay_probabilities() -> None:
     judged = judge(both, row([0.1, 0.9], [0.4, 0.3]).logit(), row([0.4, 0.3], [0.1, 0.9]).logit())
     assert judged.group.flatten().tolist() == [2, 0]
     assert judged.certainty.flatten().tolist() == pytest.approx([0.9, 0.6])
+
+
+def test_several_networks_are_averaged_and_are_sure_where_they_differ_little() -> None:
+    views = [both_views(Depth(), row(2.0, 4.0), row(4.0, 4.0)), both_views(Depth(), row(2.0, 8.0), row(8.0, 4.0))]
+    judged = agree(Depth(), [*views[0], *views[1]])  # the pixels: 2, 4, 2, 4 and 4, 4, 8, 8
+    assert judged.label.flatten().tolist() == [3.0, 6.0]
+    assert judged.certainty.flatten().tolist() == pytest.approx([1 - 4 / 12, 1 - 8 / 24])
+    one, other, third = ([0.9, 0.1], [0.2, 0.8], [0.1, 0.9])
+    judged = agree(Segmentation(num_classes=2), [row(one), row(other), row(third)])
+    assert judged.label.item() == 1
+    assert judged.certainty.item() == pytest.approx(0.6)
+
+
+def test_each_network_of_edges_leaves_out_its_own_weight() -> None:
+    views = []
+    for weight, odds in ((0.9, 9.0), (0.5, 1.0)):  # odds of 1 after what the weight adds
+        probability = row(odds / (1 + odds))
+        views += both_views(Edges(positive_weight=weight), probability.logit(), probability.logit(), hard=True)
+    assert agree(Edges(), views, hard=True).certainty.item() == pytest.approx(0.5, abs=1e-5)
 
 
 def test_hard_labels_of_edges_leave_out_what_the_weight_of_the_loss_has_added() -> None:

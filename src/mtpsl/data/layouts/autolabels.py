@@ -1,8 +1,8 @@
-"""Labels that a run predicted, beside those that were given: the entry `autolabels` of a dataset.yaml."""
+"""Labels that runs predicted, beside those that were given: the entry `autolabels` of a dataset.yaml."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,12 +12,14 @@ from mtpsl.data.layouts.folder_files import SplitFiles, key_of
 from mtpsl.files import files_below
 from mtpsl.phrases import first_few
 
-KEYS = ("folder", "run", "sha256", "epoch", "confidence", "hidden")
+NETWORK = {"run": str, "sha256": str, "epoch": int}
+KEYS = {"folder": str, **NETWORK, "confidence": dict, "hidden": bool, "others": list}
+OPTIONAL = {"hidden", "others"}
 
 
 @dataclass(frozen=True)
 class Autolabels:
-    """Which run predicted labels, and where they lie: a folder per split and task, `<folder>/<split>/<task>`.
+    """Which runs predicted labels, and where they lie: a folder per split and task, `<folder>/<split>/<task>`.
 
     Args:
         folder: below the data set's.
@@ -26,6 +28,7 @@ class Autolabels:
         epoch: how many epochs it was trained for.
         confidence: which pixels counted (`mtpsl.tasks.pseudo_labels.Confidence`).
         hidden: whether labels that the run did not see were taken for missing, and are not in the data set.
+        others: the runs whose predictions were averaged with that run's, each its `run`, `sha256` and `epoch`.
     """
 
     folder: str
@@ -34,11 +37,14 @@ class Autolabels:
     epoch: int
     confidence: Mapping[str, float]
     hidden: bool = False
+    others: Sequence[Mapping[str, Any]] = ()
 
     @property
     def title(self) -> str:
-        """The run, as reports name it."""
-        return f"the run {self.run} (epoch {self.epoch}, checkpoint {self.sha256[:8]})"
+        """The runs, as reports name them."""
+        runs = [{"run": self.run, "epoch": self.epoch, "sha256": self.sha256}, *self.others]
+        names = [f"{one['run']} (epoch {one['epoch']}, checkpoint {one['sha256'][:8]})" for one in runs]
+        return f"the run{'s' if self.others else ''} {', '.join(names)}"
 
 
 def parse_autolabels(entry: Any) -> Autolabels:
@@ -47,12 +53,16 @@ def parse_autolabels(entry: Any) -> Autolabels:
     Raises:
         ValueError: it is something else than `mtpsl autolabel` writes.
     """
-    if not isinstance(entry, dict) or {*entry} - {*KEYS} or {*KEYS[:-1]} - {*entry}:
+    if not isinstance(entry, dict) or {*entry} - {*KEYS} or {*KEYS} - OPTIONAL - {*entry}:
         raise ValueError(f"`autolabels` should have the keys {', '.join(KEYS)}, as mtpsl autolabel writes it")
-    types = {"folder": str, "run": str, "sha256": str, "epoch": int, "confidence": dict, "hidden": bool}
     for key, value in entry.items():
-        if not isinstance(value, types[key]):
-            raise ValueError(f"`autolabels`: `{key}` should be {types[key].__name__}, not {value!r}")
+        if not isinstance(value, KEYS[key]):
+            raise ValueError(f"`autolabels`: `{key}` should be {KEYS[key].__name__}, not {value!r}")
+    for other in entry.get("others", ()):
+        if not isinstance(other, dict) or {*other} != {*NETWORK}:
+            raise ValueError(f"`autolabels`: each of `others` should have the keys {', '.join(NETWORK)}, not {other!r}")
+        if wrong := [key for key, kind in NETWORK.items() if not isinstance(other[key], kind)]:
+            raise ValueError(f"`autolabels`: `{wrong[0]}` of one of `others` is {other[wrong[0]]!r}")
     parts = PurePosixPath(entry["folder"]).parts
     if len(parts) != 1 or parts[0] == ".." or PurePosixPath(entry["folder"]).is_absolute():
         raise ValueError(f"`autolabels`: `folder` should be the name of a folder in the data set, not {parts}")

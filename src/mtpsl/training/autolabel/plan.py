@@ -1,4 +1,4 @@
-"""Which labels of a data set a run is to fill, and which are copied."""
+"""Which labels of a data set runs are to fill, and which are copied."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Plan:
     Attributes:
         train: the training images with the labels that exist.
         others: those of the other splits.
-        tasks: the tasks whose missing labels are predicted, in the order of the run.
+        tasks: the tasks whose missing labels are predicted, in the order of the first run.
         images: which training images are copied.
         kept: which of their labels are; the others are left out.
         missing: which labels are predicted: an image per row, one of `tasks` per column.
@@ -46,16 +46,16 @@ class Plan:
 
 
 def make_plan(
-    run: TrainedRun, root: Path, description: Path | None, tasks: Sequence[str] | None, *, hidden: bool
+    runs: Sequence[TrainedRun], root: Path, description: Path | None, tasks: Sequence[str] | None, *, hidden: bool
 ) -> Plan:
-    """Look at a data set and a run.
+    """Look at a data set and the runs.
 
     Args:
-        run: whose predictions fill it.
+        runs: whose predictions fill it.
         root: the data set's folder.
         description: its dataset.yaml; by default the one in `root`.
-        tasks: those to fill; by default all that the run predicts.
-        hidden: take labels that the run did not see for missing.
+        tasks: those to fill; by default all that the first run predicts.
+        hidden: take labels that the runs did not see for missing.
 
     Raises:
         UserError: they do not fit each other, or nothing is missing.
@@ -72,7 +72,10 @@ def make_plan(
             f"{root}: has labels predicted by {described.autolabels.title} already: give the data set that it was "
             "made of"
         )
-    filled = chosen_tasks(run, tasks)
+    run, places = runs[0], [one.folder.path.resolve() for one in runs]
+    if len({*places}) < len(places):
+        raise UserError("each run should be given once: " + ", ".join(str(one.folder.path) for one in runs))
+    filled = chosen_tasks(runs, tasks)
     if lacking := [task.name for task in filled if task.name not in described.formats]:
         raise UserError(
             f"{described.path}: has no task {', '.join(lacking)}, which {run.folder.path} predicts: describe it there, "
@@ -85,29 +88,45 @@ def make_plan(
         raise UserError(f"{root}: there is no split {wanted!r} to fill: there are {', '.join(splits)}")
     opened = {split: FolderDataset(root, split, description=described.path) for split in splits}
     train = opened.pop(name)
-    check_same_tasks(filled, train.tasks, str(root))
+    for one in runs:
+        check_same_tasks([task for task in one.tasks if task.name in names_of(filled)], train.tasks, str(root))
     images, kept = torch.ones(len(train), dtype=torch.bool), train.available
     if hidden:
         images, kept = seen_by(run, root, described.path, name, train)
+        for one in runs[1:]:
+            if not torch.equal(seen_by(one, root, described.path, name, train)[1], kept):
+                raise UserError(
+                    f"--hidden: {one.folder.path} saw other labels than {run.folder.path}: train it with the same "
+                    "--data.label_seed (by default the run's seed), regime and limit"
+                )
     columns = [[*train.tasks].index(task.name) for task in filled]
     missing = (~(kept | derivable(train, kept)))[:, columns] & images[:, None]
     if not missing.any():
-        names = ", ".join(task.name for task in filled)
+        names = ", ".join(names_of(filled))
         raise UserError(f"{root}: every image of {name} has a label of {names}: there is nothing to fill")
     return Plan(train, [*opened.values()], filled, images, kept, missing, described.path)
 
 
-def chosen_tasks(run: TrainedRun, names: Sequence[str] | None) -> list[Task]:
-    """Those of the run's tasks.
+def chosen_tasks(runs: Sequence[TrainedRun], names: Sequence[str] | None) -> list[Task]:
+    """Those of the first run's tasks; by default all of them.
 
     Raises:
-        UserError: it does not predict one of them.
+        UserError: a run does not predict one of them.
     """
-    known = {task.name: task for task in run.tasks}
-    for name in names or ():
-        if name not in known:
-            raise UserError(f"--tasks: {run.folder.path} does not predict {name!r}, but {', '.join(known)}")
-    return [task for name, task in known.items() if names is None or name in names]
+    wanted = names_of(runs[0].tasks) if names is None else names
+    for run in runs:
+        known = names_of(run.tasks)
+        if lacking := [name for name in wanted if name not in known]:
+            raise UserError(
+                f"--tasks: {run.folder.path} does not predict {lacking[0]!r}, but {', '.join(known)}: choose tasks "
+                "that every run predicts"
+            )
+    return [task for task in runs[0].tasks if task.name in wanted]
+
+
+def names_of(tasks: Sequence[Task]) -> list[str]:
+    """What they are called."""
+    return [task.name for task in tasks]
 
 
 def seen_by(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from mtpsl.inference import Predictor
 from mtpsl.inference.images import Picture, size_of
 from mtpsl.inference.resize import resized
 from mtpsl.tasks import Task
-from mtpsl.tasks.pseudo_labels import Certainty, Confidence, Judged, judge
+from mtpsl.tasks.pseudo_labels import Certainty, Confidence, Judged, agree, both_views
 from mtpsl.training.autolabel.plan import Plan
 
 
@@ -34,13 +34,13 @@ class Drafts:
         self.folder, self.plan = folder, plan
         self.rows = plan.missing.any(1).nonzero()[:, 0].tolist()
 
-    def predict(self, predictor: Predictor) -> Iterator[None]:
-        """Predict; yields once per image, those included that were there."""
+    def predict(self, predictors: Sequence[Predictor]) -> Iterator[None]:
+        """Predict with all networks; yields once per image, those included that were there."""
         for row in self.rows:
             if not self._path(row).exists():
                 picture = self.plan.train.image(row)
                 wanted = [t for t, on in zip(self.plan.tasks, self.plan.missing[row].tolist(), strict=True) if on]
-                write_judged(self._path(row), judge_picture(predictor, wanted, picture))
+                write_judged(self._path(row), judge_picture(predictors, wanted, picture))
             yield
 
     def sure(self, confidence: Confidence) -> Iterator[tuple[int, dict[str, Label]]]:
@@ -62,14 +62,18 @@ class Drafts:
         return self.folder / f"{row}.npz"
 
 
-def judge_picture(predictor: Predictor, tasks: list[Task], picture: Picture) -> dict[str, Judged]:
-    """What a network says of a picture and of its mirror image, at the picture's size."""
+def judge_picture(predictors: Sequence[Predictor], tasks: list[Task], picture: Picture) -> dict[str, Judged]:
+    """What networks together say of a picture and of its mirror image, at the picture's size."""
     size = size_of(picture)
-    one, other = predictor.raw(picture), predictor.raw(mirrored(picture))
+    views: dict[str, list[Tensor]] = {task.name: [] for task in tasks}
+    for predictor in predictors:
+        one, other = predictor.raw(picture), predictor.raw(mirrored(picture))
+        own = {task.name: task for task in predictor.tasks}
+        for name, found in views.items():
+            found += both_views(own[name], *(resized(raw[name], size) for raw in (one, other)), hard=True)
     judged = {}
     for task in tasks:
-        both = (resized(raw[task.name], size) for raw in (one, other))
-        found = judge(task, *both, hard=True)
+        found = agree(task, views[task.name], hard=True)
         judged[task.name] = Judged(found.label.cpu(), found.certainty.cpu(), found.group.cpu())
     return judged
 

@@ -1,4 +1,4 @@
-"""Write a data set in which confident predictions of a run fill labels that are missing."""
+"""Write a data set in which confident predictions of runs fill labels that are missing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DRAFTS = ".drafts"
 
 
 def autolabel(
-    run: TrainedRun,
+    runs: TrainedRun | Sequence[TrainedRun],
     root: str | Path,
     out: str | Path,
     *,
@@ -45,21 +45,25 @@ def autolabel(
     force: bool = False,
     progress: bool = True,
 ) -> dict[str, int]:
-    """Copy a data set, and fill labels of its training images that are missing with what a run is sure of.
+    """Copy a data set, and fill labels of its training images that are missing with what runs are sure of.
+
+    Predictions of several runs, such as of different seeds, are averaged: together they know more than each, and where
+    they differ they are not sure (Lakshminarayanan et al.: Simple and scalable predictive uncertainty estimation using
+    deep ensembles, NeurIPS 2017).
 
     Files of images and labels are copied as they are; nothing is predicted where there is a label, or where one follows
-    from another. Predicted labels lie apart, in `autolabels/<split>/<task>`, and dataset.yaml names the run. The folder
-    appears in one step when all is written; until then the work lies in the hidden `.<out>.partial` beside it, and
-    calling again continues there. A call that was completed before does nothing.
+    from another. Predicted labels lie apart, in `autolabels/<split>/<task>`, and dataset.yaml names the runs. The
+    folder appears in one step when all is written; until then the work lies in the hidden `.<out>.partial` beside it,
+    and calling again continues there. A call that was completed before does nothing.
 
     Args:
-        run: whose predictions fill it.
+        runs: whose predictions fill it: one, or several whose mean it is.
         root: the data set, in folders.
         out: the folder to make.
         description: its dataset.yaml; by default the one in `root`.
-        tasks: the tasks to fill; by default all that the run predicts.
+        tasks: the tasks to fill; by default all that the first run predicts.
         confidence: which pixels count: the surest share is found by class over all images that are filled.
-        hidden: take labels that the run's label regime hid for missing, and leave them out of the new data set.
+        hidden: take labels that the label regime of the runs hid for missing, and leave them out of the new data set.
         force: drop what an interrupted call left with other options.
         progress: show a progress bar on the error stream.
 
@@ -67,8 +71,9 @@ def autolabel(
         How many labels of each task were predicted.
 
     Raises:
-        UserError: run and data set do not fit, nothing is missing, or `out` exists.
+        UserError: runs and data set do not fit, nothing is missing, or `out` exists.
     """
+    runs = [runs] if isinstance(runs, TrainedRun) else [*runs]
     root, out = Path(root), Path(out).resolve()
     made = out.exists() and (not out.is_dir() or any(out.iterdir()))
     if made and read_provenance(out) is None:
@@ -76,8 +81,8 @@ def autolabel(
     inside = root.resolve()
     if inside == out or inside in out.parents or out in inside.parents:
         raise UserError(f"{out}: should lie outside the data set {root}, and not around it")
-    plan = make_plan(run, root, None if description is None else Path(description), tasks, hidden=hidden)
-    mark = mark_of(run, confidence, hidden)
+    plan = make_plan(runs, root, None if description is None else Path(description), tasks, hidden=hidden)
+    mark = mark_of(runs, confidence, hidden)
     options: dict[str, Any] = {**mark, "tasks": [task.name for task in plan.tasks]}
     wanted = provenance(root, "folder", {**options, "description": str(plan.description.resolve())})
     counts: Counter[str] = Counter({task.name: 0 for task in plan.tasks})
@@ -90,7 +95,7 @@ def autolabel(
         drafts = Drafts(folder / DRAFTS, plan)
         with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
             job = bar.add_task("predicting", total=len(drafts.rows))
-            for _ in drafts.predict(run.predictor):
+            for _ in drafts.predict([run.predictor for run in runs]):
                 bar.advance(job)
             job = bar.add_task("writing", total=len(drafts.rows) + len(files))
             for row, labels in drafts.sure(confidence):
@@ -101,7 +106,9 @@ def autolabel(
                 copy_file(path, folder / path.relative_to(root))
                 bar.advance(job)
         if not any(counts.values()):
-            raise UserError(f"{run.folder.path} is sure of no pixel: nothing is filled: lower --confidence.probability")
+            who = ", ".join(str(run.folder.path) for run in runs)
+            verb = "are" if len(runs) > 1 else "is"
+            raise UserError(f"{who} {verb} sure of no pixel: nothing is filled: lower --confidence.probability")
         content = with_code_found({**read_yaml(plan.description), AUTOLABELS: mark}, plan.description)
         text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
         write_text(folder / "dataset.yaml", text)
@@ -121,19 +128,19 @@ def count_labels(folder: Path) -> int:
     return sum(path.is_file() for path in folder.rglob("*"))
 
 
-def mark_of(run: TrainedRun, confidence: Confidence, hidden: bool) -> dict[str, Any]:
+def mark_of(runs: Sequence[TrainedRun], confidence: Confidence, hidden: bool) -> dict[str, Any]:
     """What dataset.yaml says of the predicted labels (`mtpsl.data.layouts.autolabels`)."""
+    first, *others = map(network_of, runs)
+    mark = {"folder": AUTOLABELS, **first, "confidence": asdict(confidence), "hidden": hidden}
+    return {**mark, "others": others} if others else mark
+
+
+def network_of(run: TrainedRun) -> dict[str, Any]:
+    """Which network it is."""
     checkpoint = run.folder.best if run.checkpoint == "best" else run.folder.checkpoint
     with checkpoint.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {
-        "folder": AUTOLABELS,
-        "run": run.folder.path.resolve().name,
-        "sha256": digest,
-        "epoch": run.epoch,
-        "confidence": asdict(confidence),
-        "hidden": hidden,
-    }
+    return {"run": run.folder.path.resolve().name, "sha256": digest, "epoch": run.epoch}
 
 
 def copied_files(plan: Plan) -> Iterator[Path]:

@@ -47,6 +47,15 @@ def test_each_label_is_read_as_it_is_stored(tmp_path: Path) -> None:
     assert float(FolderDataset(tmp_path, "train", size=(2, 2)).read(1, ["depth"]).targets["depth"].mean()) == 3.0
 
 
+def test_several_runs_are_all_named(tmp_path: Path) -> None:
+    other = {"run": "second", "sha256": "fedcba9876543210", "epoch": 4}
+    data = FolderDataset(write(tmp_path, others=[other]), "train")
+    assert data.autolabels is not None
+    assert (
+        data.autolabels.title == "the runs first (epoch 3, checkpoint 01234567), second (epoch 4, checkpoint fedcba98)"
+    )
+
+
 def test_images_that_lie_together_do_too(tmp_path: Path) -> None:
     root = write(tmp_path)
     for name in ("image", "depth"):
@@ -66,6 +75,8 @@ def test_images_that_lie_together_do_too(tmp_path: Path) -> None:
         ({"other": 1}, "should have the keys"),
         ({"epoch": "3"}, "`epoch` should be int"),
         ({"folder": "a/b"}, "should be the name of a folder in the data set"),
+        ({"others": [{"run": "b", "epoch": 3}]}, "each of `others` should have the keys run, sha256, epoch"),
+        ({"others": [{"run": "b", "epoch": "3", "sha256": "01"}]}, "`epoch` of one of `others` is '3'"),
         ({"folder": ".."}, "should be the name of a folder in the data set"),
     ],
 )
