@@ -21,6 +21,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "serve": commands.serve,
     "export": commands.export,
     "autolabel": commands.autolabel,
+    "distill": commands.distill,
     "compare": commands.compare,
     "report": commands.report,
     "replay": commands.replay,
@@ -48,8 +49,10 @@ Train one vision network for several dense prediction tasks from partially annot
   mtpsl predict RUN PICTURES --out DIR
                                       apply it to pictures of any size
   mtpsl serve RUN                     the same in a browser: a page to drop pictures on, and JSON for programs
-  mtpsl autolabel RUN DATA --out DATA2
-                                      a data set in which it fills labels that are missing
+  mtpsl autolabel RUN... DATA --out DATA2
+                                      a data set in which labels that are missing are filled with what runs predict
+  mtpsl distill [RECIPE] --data.root DATA --out FOLDER
+                                      both together: networks that label for one which learns from it, often better
   mtpsl export RUN --out FILE         write it for other programs: .onnx, .pt2 or .safetensors
   mtpsl compare RUN RUN ...           a table of runs, with the improvement over single-task networks
   mtpsl report RUN ... [--out FILE.html]

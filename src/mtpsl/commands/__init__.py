@@ -5,6 +5,7 @@ from mtpsl.commands.check import check
 from mtpsl.commands.compare import compare
 from mtpsl.commands.convert import convert
 from mtpsl.commands.demo import demo
+from mtpsl.commands.distill import distill
 from mtpsl.commands.evaluate import evaluate
 from mtpsl.commands.export import export
 from mtpsl.commands.import_checkpoint import import_checkpoint
@@ -24,6 +25,7 @@ __all__ = [
     "compare",
     "convert",
     "demo",
+    "distill",
     "evaluate",
     "export",
     "import_checkpoint",

@@ -31,9 +31,7 @@ def train(arguments: Sequence[str]) -> None:
     quiet = "--quiet" in words
     trust_from_here("--trust-code" in words)
     words = [word for word in words if word not in ("--quiet", "--trust-code")]
-    recipes = [words.pop(0)] if words and not words[0].startswith("-") else []
-    while (file := take_option(words, "--config")) is not None:
-        recipes.append(file)
+    recipes = take_recipes(words)
 
     with loading():
         from mtpsl.training.run_folder import RunFolder
@@ -126,6 +124,14 @@ def report(scores: dict[str, Any], folder: Path) -> None:
     if best.is_file():
         content = json.loads(best.read_text(encoding="utf-8"))
         print(f"best epoch: {content['epoch']}, kept for --checkpoint best (scores: {best})")
+
+
+def take_recipes(words: list[str]) -> list[str]:
+    """Remove `RECIPE` and every `--config FILE` from the words and return them, the one that decides last."""
+    recipes = [words.pop(0)] if words and not words[0].startswith("-") else []
+    while (file := take_option(words, "--config")) is not None:
+        recipes.append(file)
+    return recipes
 
 
 def take_option(words: list[str], option: str) -> str | None:

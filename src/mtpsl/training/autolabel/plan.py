@@ -17,6 +17,7 @@ from mtpsl.data.registry import require_layout, splits_of
 from mtpsl.data.split_names import find_split
 from mtpsl.errors import UserError
 from mtpsl.tasks import Task
+from mtpsl.training.config import RunConfig
 from mtpsl.training.data import check_same_tasks, open_split
 from mtpsl.training.run_data import labels_of_run
 from mtpsl.training.trained import TrainedRun
@@ -60,6 +61,43 @@ def make_plan(
     Raises:
         UserError: they do not fit each other, or nothing is missing.
     """
+    run, places = runs[0], [one.folder.path.resolve() for one in runs]
+    if len({*places}) < len(places):
+        raise UserError("each run should be given once: " + ", ".join(str(one.folder.path) for one in runs))
+    train, others = open_to_fill(root, description, run.config.data.train_split)
+    described = train.described
+    filled = chosen_tasks(runs, tasks)
+    if lacking := [task.name for task in filled if task.name not in described.formats]:
+        raise UserError(
+            f"{described.path}: has no task {', '.join(lacking)}, which {run.folder.path} predicts: describe it there, "
+            "or choose others with --tasks"
+        )
+    for one in runs:
+        check_same_tasks([task for task in one.tasks if task.name in names_of(filled)], train.tasks, str(root))
+    images, kept = torch.ones(len(train), dtype=torch.bool), train.available
+    if hidden:
+        images, kept = seen_by(run.config, train)
+        for one in runs[1:]:
+            if not torch.equal(seen_by(one.config, train)[1], kept):
+                raise UserError(
+                    f"--hidden: {one.folder.path} saw other labels than {run.folder.path}: train it with the same "
+                    "--data.label_seed (by default the run's seed), regime and limit"
+                )
+    missing = missing_labels(train, names_of(filled), images, kept)
+    return Plan(train, others, filled, images, kept, missing, described.path)
+
+
+def open_to_fill(root: Path, description: Path | None, wanted: str) -> tuple[FolderDataset, list[FolderDataset]]:
+    """The training images of a data set whose labels can be filled, and those of its other splits.
+
+    Args:
+        root: the data set's folder.
+        description: its dataset.yaml; by default the one in `root`.
+        wanted: the split to fill.
+
+    Raises:
+        UserError: it is no such data set.
+    """
     layout = require_layout(root, "folder" if description is not None else None)
     if layout != "folder":
         raise UserError(
@@ -72,39 +110,30 @@ def make_plan(
             f"{root}: has labels predicted by {described.autolabels.title} already: give the data set that it was "
             "made of"
         )
-    run, places = runs[0], [one.folder.path.resolve() for one in runs]
-    if len({*places}) < len(places):
-        raise UserError("each run should be given once: " + ", ".join(str(one.folder.path) for one in runs))
-    filled = chosen_tasks(runs, tasks)
-    if lacking := [task.name for task in filled if task.name not in described.formats]:
-        raise UserError(
-            f"{described.path}: has no task {', '.join(lacking)}, which {run.folder.path} predicts: describe it there, "
-            "or choose others with --tasks"
-        )
     splits = splits_of("folder", root, description)
-    wanted = run.config.data.train_split
     name = find_split(wanted, splits)
     if name is None:
         raise UserError(f"{root}: there is no split {wanted!r} to fill: there are {', '.join(splits)}")
     opened = {split: FolderDataset(root, split, description=described.path) for split in splits}
     train = opened.pop(name)
-    for one in runs:
-        check_same_tasks([task for task in one.tasks if task.name in names_of(filled)], train.tasks, str(root))
-    images, kept = torch.ones(len(train), dtype=torch.bool), train.available
-    if hidden:
-        images, kept = seen_by(run, root, described.path, name, train)
-        for one in runs[1:]:
-            if not torch.equal(seen_by(one, root, described.path, name, train)[1], kept):
-                raise UserError(
-                    f"--hidden: {one.folder.path} saw other labels than {run.folder.path}: train it with the same "
-                    "--data.label_seed (by default the run's seed), regime and limit"
-                )
-    columns = [[*train.tasks].index(task.name) for task in filled]
+    return train, [*opened.values()]
+
+
+def missing_labels(
+    train: FolderDataset, names: Sequence[str], images: Bool[Tensor, " n"], kept: Bool[Tensor, "n k"]
+) -> Bool[Tensor, "n t"]:
+    """Which labels are to be predicted: those of the named tasks that neither are kept nor follow from kept ones.
+
+    Raises:
+        UserError: there are none.
+    """
+    columns = [[*train.tasks].index(name) for name in names]
     missing = (~(kept | derivable(train, kept)))[:, columns] & images[:, None]
     if not missing.any():
-        names = ", ".join(names_of(filled))
-        raise UserError(f"{root}: every image of {name} has a label of {names}: there is nothing to fill")
-    return Plan(train, [*opened.values()], filled, images, kept, missing, described.path)
+        raise UserError(
+            f"{train.root}: every image of {train.split} has a label of {', '.join(names)}: there is nothing to fill"
+        )
+    return missing
 
 
 def chosen_tasks(runs: Sequence[TrainedRun], names: Sequence[str] | None) -> list[Task]:
@@ -129,15 +158,12 @@ def names_of(tasks: Sequence[Task]) -> list[str]:
     return [task.name for task in tasks]
 
 
-def seen_by(
-    run: TrainedRun, root: Path, description: Path, split: str, train: FolderDataset
-) -> tuple[Bool[Tensor, " n"], Bool[Tensor, "n k"]]:
-    """Which images of a data set the run's label regime leaves, and which labels; images without any label stay."""
-    settings = replace(
-        run.config.data, name="folder", root=str(root), description=str(description), size=None, score_size="input"
-    )
-    source = open_split(settings, split, settings.tasks)
-    chosen, left = labels_of_run(replace(run.config, data=settings), source)
+def seen_by(config: RunConfig, train: FolderDataset) -> tuple[Bool[Tensor, " n"], Bool[Tensor, "n k"]]:
+    """Which images of a data set a run's label regime leaves, and which labels; images without any label stay."""
+    root, description = str(train.root), str(train.described.path)
+    settings = replace(config.data, name="folder", root=root, description=description, size=None, score_size="input")
+    source = open_split(settings, train.split, settings.tasks)
+    chosen, left = labels_of_run(replace(config, data=settings), source)
     images = ~train.available.any(1)
     images[chosen] = True
     kept = torch.zeros_like(train.available)

@@ -69,8 +69,8 @@ def judge_picture(predictors: Sequence[Predictor], tasks: list[Task], picture: P
     for predictor in predictors:
         one, other = predictor.raw(picture), predictor.raw(mirrored(picture))
         own = {task.name: task for task in predictor.tasks}
-        for name, found in views.items():
-            found += both_views(own[name], *(resized(raw[name], size) for raw in (one, other)), hard=True)
+        for name in views:
+            views[name] += both_views(own[name], *(resized(raw[name], size) for raw in (one, other)), hard=True)
     judged = {}
     for task in tasks:
         found = agree(task, views[task.name], hard=True)

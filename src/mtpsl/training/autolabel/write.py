@@ -78,9 +78,7 @@ def autolabel(
     made = out.exists() and (not out.is_dir() or any(out.iterdir()))
     if made and read_provenance(out) is None:
         raise taken(out)
-    inside = root.resolve()
-    if inside == out or inside in out.parents or out in inside.parents:
-        raise UserError(f"{out}: should lie outside the data set {root}, and not around it")
+    check_apart(root, out)
     plan = make_plan(runs, root, None if description is None else Path(description), tasks, hidden=hidden)
     mark = mark_of(runs, confidence, hidden)
     options: dict[str, Any] = {**mark, "tasks": [task.name for task in plan.tasks]}
@@ -116,6 +114,17 @@ def autolabel(
             FolderDataset(folder, dataset.split)
         shutil.rmtree(folder / DRAFTS, ignore_errors=True)
     return dict(counts)
+
+
+def check_apart(root: Path, out: Path) -> None:
+    """Refuse a folder within the data set, or around it.
+
+    Raises:
+        UserError: it is one.
+    """
+    inside, outside = root.resolve(), out.resolve()
+    if inside == outside or inside in outside.parents or outside in inside.parents:
+        raise UserError(f"{out}: should lie outside the data set {root}, and not around it")
 
 
 def taken(out: Path) -> UserError:
