@@ -11,17 +11,21 @@ from mtpsl.training.settings import TrainingSettings
 
 SEEN = 10_000
 """Images that a training of automatic length sees in all, counting each as often as it is seen."""
+LONG = 3
+"""How many times as long a long one is."""
 
 
 def with_length(config: RunConfig, images: int) -> RunConfig:
-    """A configuration whose epochs and batch size are numbers, which are decided where it says `auto`.
+    """A configuration whose epochs and batch size are numbers, which are decided where it says `auto` or `long`.
 
     Args:
         config: as it was given.
         images: how many there are for training.
     """
     training = config.training
-    epochs = suited_epochs(images) if training.epochs == "auto" else training.epochs
+    epochs = training.epochs
+    if isinstance(epochs, str):
+        epochs = suited_epochs(images) * (LONG if epochs == "long" else 1)
     batch_size = suited_batch_size(images) if training.batch_size == "auto" else training.batch_size
     return dataclasses.replace(config, training=dataclasses.replace(training, epochs=epochs, batch_size=batch_size))
 
@@ -29,7 +33,9 @@ def with_length(config: RunConfig, images: int) -> RunConfig:
 def decisions(given: TrainingSettings, config: RunConfig, images: int) -> str:
     """A line that says what was decided; empty where nothing was left open."""
     found = {name: getattr(config.training, name) for name in ("epochs", "batch_size")}
-    words = ", ".join(f"training.{name} {number}" for name, number in found.items() if getattr(given, name) == "auto")
+    words = ", ".join(
+        f"training.{name} {number}" for name, number in found.items() if isinstance(getattr(given, name), str)
+    )
     return f"{words}: for {images} training images" if words else ""
 
 
@@ -51,12 +57,14 @@ def suited_batch_size(images: int) -> int:
     return 8 if images >= 64 else 4 if images >= 16 else 2
 
 
-def decided(number: int | Literal["auto"]) -> int:
-    """A number of epochs or images, which is no longer `auto` once a run has begun (`with_length`).
+def decided(number: int | Literal["auto", "long"]) -> int:
+    """A number of epochs or images, which is no longer a word once a run has begun (`with_length`).
 
     Raises:
         UserError: it is.
     """
-    if number == "auto":
-        raise UserError("training.epochs and training.batch_size are decided when a run begins: give numbers, not auto")
+    if isinstance(number, str):
+        raise UserError(
+            f"training.epochs and training.batch_size are decided when a run begins: give numbers, not {number}"
+        )
     return number

@@ -15,7 +15,8 @@ class TrainingSettings:
     """How to optimize.
 
     Args:
-        epochs: passes over the training images; `auto`: 10 to 100 of them, fewer the more images there are.
+        epochs: passes over the training images; `auto`: 10 to 100 of them, fewer the more images there are; `long`:
+            three times as many.
         batch_size: images per step and process; `auto`: 8, of fewer than 64 images 4, of fewer than 16 images 2.
         drop_last: leave out the last batch of an epoch where fewer images are left for it.
         optimizer: `adam` (published) or `adamw`, whose decay leaves out biases and norms.
@@ -65,7 +66,7 @@ class TrainingSettings:
             be tuned further with a fresh optimizer (e.g. one that `mtpsl import-checkpoint` made).
     """
 
-    epochs: int | Literal["auto"] = 200
+    epochs: int | Literal["auto", "long"] = 200
     batch_size: int | Literal["auto"] = 8
     drop_last: bool = True
     optimizer: Literal["adam", "adamw"] = "adam"
@@ -106,7 +107,7 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "validate_every", "patience", "devices", "num_nodes"):
             value = getattr(self, name)
-            check_at_least_one(**{f"training.{name}": None if value == "auto" else value})
+            check_at_least_one(**{f"training.{name}": None if isinstance(value, str) else value})
         if self.rescale_draw != "log" and self.rescale is None:
             raise ValueError(f"training.rescale_draw {self.rescale_draw} belongs to training.rescale: give both")
         if self.border != "unlabelled" and self.rescale is None and not self.rotation:

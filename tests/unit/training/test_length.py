@@ -16,6 +16,8 @@ from mtpsl.training.run_data import run_data
         ("auto auto", 552, (18, 8), "training.epochs 18, training.batch_size 8: for 552 training images"),
         ("3 auto", 20, (3, 4), "training.batch_size 4: for 20 training images"),
         ("auto 3", 367, (27, 3), "training.epochs 27: for 367 training images"),
+        ("long 3", 367, (81, 3), "training.epochs 81: for 367 training images"),
+        ("long auto", 5, (300, 2), "training.epochs 300, training.batch_size 2: for 5 training images"),
         ("3 3", 20, (3, 3), ""),
     ],
 )
@@ -52,5 +54,6 @@ def test_any_number_of_images_gets_a_sane_training(images: int) -> None:
 
 def test_what_needs_a_number_says_so() -> None:
     assert decided(3) == 3
-    with pytest.raises(UserError, match="give numbers, not auto"):
-        decided("auto")
+    for word in ("auto", "long"):
+        with pytest.raises(UserError, match=f"give numbers, not {word}"):
+            decided(word)
