@@ -52,7 +52,7 @@ Train one vision network for several dense prediction tasks from partially annot
   mtpsl autolabel RUN... DATA --out DATA2
                                       a data set in which labels that are missing are filled with what runs predict
   mtpsl distill [RECIPE] --data.root DATA --out FOLDER
-                                      both together: networks that label for one which learns from it, often better
+                                      both together: networks that label what is missing for one that learns from it
   mtpsl export RUN --out FILE         write it for other programs: .onnx, .pt2 or .safetensors
   mtpsl compare RUN RUN ...           a table of runs, with the improvement over single-task networks
   mtpsl report RUN ... [--out FILE.html]

@@ -95,6 +95,14 @@ def test_given_again_it_does_what_is_missing(made: Path, tmp_path: Path, capsys:
     assert "supervised, distilled" in shown
 
 
+def test_options_may_be_mended_while_nothing_has_been_trained(made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert distill(made / "data", out, "--training.start_from", str(tmp_path / "nowhere")) == 2
+    assert not (out / "teachers").exists()
+    assert distill(made / "data", out, "--teachers", "1") == 0
+    assert RunFolder(out / "student").finished()
+
+
 WRONG = {
     "other options": ("was begun with other options", ["--training.lr", "0.5"]),
     "more teachers": ("was begun with other options", ["--teachers", "3"]),

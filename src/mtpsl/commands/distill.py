@@ -17,7 +17,8 @@ def distill(arguments: Sequence[str]) -> None:
     words = list(arguments)
     out, teachers = take_option(words, "--out"), take_option(words, "--teachers")
     quiet = "--quiet" in words
-    trust_from_here("--trust-code" in words)
+    trusted = "--trust-code" in words
+    trust_from_here(trusted)
     words = [word for word in words if word not in ("--quiet", "--trust-code")]
     recipes = take_recipes(words)
     if {"-h", "--help", "--help-all"} & {*words}:
@@ -40,7 +41,7 @@ def distill(arguments: Sequence[str]) -> None:
     given = {} if teachers is None else {"teachers": int(teachers)}
     distillation = Distillation(config, Path(out), **given)
     with memory_needed(LESS_MEMORY):
-        distillation.run(progress=not quiet)
+        distillation.run(progress=not quiet, trust_code=trusted)
     student = distillation.student.path
     print_table(compare([*(folder.path for folder in distillation.teachers), student]), Console())
     print(f"next: {command('predict', student, 'PICTURES', '--out', 'DIR')}")
@@ -50,10 +51,10 @@ HELP = """\
 usage: mtpsl distill [RECIPE] --data.root DATA --out FOLDER [--teachers 2] [--quiet] [options]
 
 Train several networks (teachers) that differ by their seed, let their mean prediction fill the labels that images
-lack, and train one network (the student) on that. The student is as fast as each teacher and usually better: on a set
-with one label per image it recovers more of the missing labels' worth than any objective (docs/objectives.md). It
-takes one training more than there are teachers, and a copy of the images. Given again, the command goes on where it
-was stopped.
+lack, and train one network (the student) on that. The student is as fast as each teacher and can be better, as the mean
+of several networks is. Train longer first (--training.epochs long): in the same time that gained far more where it was
+measured (benchmarks/headroom.md). It takes one training more than there are teachers, and a copy of the images. Given
+again, the command goes on where it was stopped.
 
   RECIPE, options  as of `mtpsl train`: they hold for teachers and student
   --out FOLDER     gets teachers/0, teachers/1, ..., the data set `data` with what they predicted, and the run `student`

@@ -76,12 +76,13 @@ class Distillation:
         missing_labels(train, names, images, kept)
         record = self.out / RECORD
         wanted = yaml.safe_load(yaml.safe_dump(self.asked))
+        begun = any(folder.config.is_file() for folder in [*self.teachers, self.student])
         if record.is_file():
-            if read_options(record) != wanted:
+            if begun and read_options(record) != wanted:
                 raise UserError(f"{self.out} was begun with other options: give those, or choose another --out")
         elif self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
             raise UserError(f"{self.out} exists already and is no distillation: choose another --out")
-        else:
+        if not begun:
             write_text(record, yaml.safe_dump(wanted, sort_keys=False))
 
     @property
@@ -114,18 +115,20 @@ class Distillation:
         )
         return replace(self.config, data=data, label=f"{self.config.method}, distilled")
 
-    def run(self, *, progress: bool = True, say: Callable[[str], None] = print) -> Scores:
+    def run(self, *, progress: bool = True, say: Callable[[str], None] = print, trust_code: bool = False) -> Scores:
         """Do what is not done yet, and return the student's scores; interrupted, it goes on when it is called again.
 
         Args:
             progress: show progress bars.
             say: takes a line at the beginning of each part.
+            trust_code: run code that dataset.yaml names, too, not only what the configuration does.
         """
         for number, folder in enumerate(self.teachers):
             say(f"teacher {number + 1} of {len(self.teachers)}: {folder.path}")
             train_to_the_end(self.teacher(number), folder, progress)
         say(f"labels that are missing: {self.data}")
-        teachers = [load(folder.path, trust_code=bool(self.config.code)) for folder in self.teachers]
+        trusted = trust_code or bool(self.config.code)
+        teachers = [load(folder.path, trust_code=trusted) for folder in self.teachers]
         counts = autolabel(
             teachers,
             self.root,
