@@ -22,8 +22,8 @@ def distill(arguments: Sequence[str]) -> None:
     words = [word for word in words if word not in ("--quiet", "--trust-code")]
     recipes = take_recipes(words)
     if {"-h", "--help", "--help-all"} & {*words}:
-        print(HELP)
-        return
+        print(HELP, end="")
+        raise SystemExit(0)
     if out is None:
         raise UserError("--out is missing: name the folder to make, e.g. --out runs/distilled")
     if teachers is not None and not teachers.isdecimal():
@@ -56,7 +56,7 @@ of several networks is. Train longer first (--training.epochs long): in the same
 measured (benchmarks/headroom.md). It takes one training more than there are teachers, and a copy of the images. Given
 again, the command goes on where it was stopped.
 
-  RECIPE, options  as of `mtpsl train`: they hold for teachers and student
+  RECIPE, options  as of `mtpsl train` (`mtpsl train --help` explains them): they hold for teachers and student
   --out FOLDER     gets teachers/0, teachers/1, ..., the data set `data` with what they predicted, and the run `student`
   --teachers N     how many teachers (2)
   --quiet          no progress bars
