@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+
+import torch
 
 from mtpsl.data.base import PictureDataset
 from mtpsl.data.formats.base import LabelFormat
@@ -67,9 +69,16 @@ class FolderDataset(PictureDataset):
         labels = {name: {**self.predicted.get(name, {}), **given[name]} for name in given}
         self.hold_files(dict(sorted(self.files.images.items())), labels)
         self.files = replace(self.files, images=self.images, labels={})  # `labels` of this object has them
-        labelled = dict(zip(self.tasks, self.available.T.tolist(), strict=True))
+        labelled = {name: [key in given[name] for key in self.keys] for name in self.tasks}
         related = (described.relations, described.camera, self.formats)
         self.relate(open_related(*related, self.root, split, self.keys, labelled))
+        self._derive_from_given(labelled)
+
+    def _derive_from_given(self, given: Mapping[str, Sequence[bool]]) -> None:
+        """Let nothing follow from predicted labels: what is a little off in depth is far off in its normals."""
+        if self.derived_from is not None and any(self.predicted.values()):
+            source = torch.tensor([*given.values()]).T.gather(1, self.derived_from.clamp(min=0))
+            self.derived_from[~source] = -1
 
     def format_of(self, index: int, task: str) -> LabelFormat:
         """That of the description, or of labels that a run predicted."""
