@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 from mtpsl.data.layouts.folder import FolderDataset
+from mtpsl.data.partial import derivable
 from mtpsl.errors import UserError
 
 MARK: dict[str, Any] = {
@@ -45,6 +46,22 @@ def test_each_label_is_read_as_it_is_stored(tmp_path: Path) -> None:
     assert data.autolabels is not None
     assert data.autolabels.title == "the run first (epoch 3, checkpoint 01234567)"
     assert float(FolderDataset(tmp_path, "train", size=(2, 2)).read(1, ["depth"]).targets["depth"].mean()) == 3.0
+
+
+def test_nothing_follows_from_a_predicted_label(tmp_path: Path) -> None:
+    root = write(tmp_path)
+    content = yaml.safe_load((root / "dataset.yaml").read_text())
+    content["tasks"]["normals"] = {"offset": 128, "divisor": 127, "from": "depth"}
+    content["camera"] = {"focal": 4, "size": [4, 4]}
+    (root / "dataset.yaml").write_text(yaml.safe_dump(content))
+    data = FolderDataset(root, "train")
+    assert [*data.tasks] == ["depth", "normals"]
+    shown = derivable(data, data.available)
+    assert shown.tolist() == [[False, True], [False, False]]  # a has a depth of its own, that of b is predicted
+    (root / "train/depth/a.png").unlink()
+    data = FolderDataset(root, "train")
+    assert data.available.tolist() == [[True, False], [True, False]]
+    assert not derivable(data, data.available).any()
 
 
 def test_several_runs_are_all_named(tmp_path: Path) -> None:
