@@ -3,10 +3,11 @@
     python benchmarks/headroom.py runs/indoor --name derived="derived normals" --plot benchmarks/headroom_indoor.svg
 
 Runs are grouped by their label (`mtpsl train --label`; without one the objective's name); those of the regime `full`
-are the ones with all labels. A run's change is the mean over tasks of its primary score's relative change against the
-run of `--base` with the same seed, and the share of headroom is that change divided by the one of all labels, each a
-mean over the same seeds. Time is what epochs took, for each epoch the least among a method's seeds, since other work on
-the machine only adds to it; where nothing else helps, `--minutes` gives what a whole training takes alone.
+without a label of their own are the ones with all labels. A run's change is the mean over tasks of its primary score's
+relative change against the run of `--base` with the same seed, and the share of headroom is that change divided by the
+one of all labels, each a mean over the same seeds. Time is what epochs took, for each epoch the least among a method's
+seeds, since other work on the machine only adds to it; where nothing else helps, `--minutes` gives what a whole
+training takes alone.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Run:
     @property
     def method(self) -> str:
         """What it is compared as."""
-        return ALL if self.scores.regime == "full" else self.scores.method
+        own = self.scores.method != self.scores.objective
+        return ALL if self.scores.regime == "full" and not own else self.scores.method
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -99,8 +100,10 @@ def _without_alpha(numbers: np.ndarray) -> np.ndarray:
 
 def _load_numpy(path: Path, content: bytes | None) -> np.ndarray:
     try:
-        # mapping compares the size that the header claims with the file's before memory is taken
-        array = np.load(path, mmap_mode="r", allow_pickle=False) if content is None else _array_in(content)
+        try:
+            array = _mapped(path, content)
+        except SystemError:  # Python 3.11's parser, with which numpy reads headers, may stumble over another thread
+            array = _mapped(path, content)
         if not isinstance(array, np.ndarray):
             array.close()
             raise ValueError("an archive of several arrays")
@@ -111,6 +114,11 @@ def _load_numpy(path: Path, content: bytes | None) -> np.ndarray:
         raise UserError(
             f"{path}: cannot be read as a numpy array ({_reason(error)}): replace or remove the file"
         ) from error
+
+
+def _mapped(path: Path, content: bytes | None) -> Any:
+    # mapping compares the size that the header claims with the file's before memory is taken
+    return np.load(path, mmap_mode="r", allow_pickle=False) if content is None else _array_in(content)
 
 
 def _array_in(content: bytes) -> np.ndarray:
