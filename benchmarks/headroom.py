@@ -40,8 +40,8 @@ class Run:
     @property
     def method(self) -> str:
         """What it is compared as."""
-        own = self.scores.method != self.scores.objective
-        return ALL if self.scores.regime == "full" and not own else self.scores.method
+        unnamed = self.scores.method == self.scores.objective
+        return ALL if self.scores.regime == "full" and unnamed else self.scores.method
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,11 @@ def test_another_base_is_compared_with_by_the_seeds_that_both_have(runs: Path):
     assert next(one for one in others if one.name == "supervised").change == pytest.approx(100 * (5 / 45) / 2)
 
 
+def test_a_run_on_filled_labels_is_not_one_with_all_labels(runs: Path):
+    full = next(run for run in read(runs) if run.method == headroom.ALL)
+    assert replace(full, scores=replace(full.scores, label="filled")).method == "filled"
+
+
 def test_without_runs_with_all_labels_there_is_no_share(runs: Path):
     some = [run for run in read(runs) if run.method != headroom.ALL]
     methods = headroom.compare(some, "supervised")

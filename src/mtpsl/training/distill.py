@@ -22,7 +22,7 @@ from mtpsl.training.run_folder import RunFolder
 from mtpsl.training.trained import load
 
 EVERYTHING = Confidence(probability=0.0, class_share=1.0, value_share=1.0)
-"""Every pixel counts: what an ensemble is less sure of is what the student can learn most from."""
+"""Every pixel counts, as in benchmarks/headroom.md."""
 RECORD = "distill.yaml"
 
 

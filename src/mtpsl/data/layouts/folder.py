@@ -75,7 +75,7 @@ class FolderDataset(PictureDataset):
         self._derive_from_given(labelled)
 
     def _derive_from_given(self, given: Mapping[str, Sequence[bool]]) -> None:
-        """Let nothing follow from predicted labels: what is a little off in depth is far off in its normals."""
+        """Let nothing follow from predicted labels: errors would grow (benchmarks/headroom.md)."""
         if self.derived_from is not None and any(self.predicted.values()):
             source = torch.tensor([*given.values()]).T.gather(1, self.derived_from.clamp(min=0))
             self.derived_from[~source] = -1
