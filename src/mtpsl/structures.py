@@ -28,7 +28,8 @@ class Sample:
 
     `image` holds values from 0 to 1; `valid` marks the pixels whose label counts. Labels have the image's size, or one
     of their own where they are only scored (`ScoredBatch`). `camera` takes points (x right, y down, z forward) to
-    pixels of the image, counted from the center of the first one, where that is known.
+    pixels of the image, counted from the center of the first one, where that is known. `predicted` names the tasks
+    whose label a network predicted.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Sample:
     targets: dict[str, Tensor] = field(default_factory=dict)
     valid: dict[str, Bool[Tensor, "label_h label_w"]] = field(default_factory=dict)
     camera: Float[Tensor, "3 3"] | None = None
+    predicted: frozenset[str] = frozenset()
 
     def with_labels_of(self, tasks: Sequence[str]) -> Sample:
         """The same image with only the labels of `tasks`."""
@@ -45,6 +47,7 @@ class Sample:
             {name: target for name, target in self.targets.items() if name in tasks},
             {name: valid for name, valid in self.valid.items() if name in tasks},
             self.camera,
+            self.predicted.intersection(tasks),
         )
 
 
@@ -54,7 +57,8 @@ class Batch:
 
     `targets[task]` has shape (b, h, w) for an index map and (b, c, h, w) otherwise. `annotated` says which images had a
     label of a task before they were cropped; without it, those that have one. `cameras` are those of the images, zero
-    for one without; None if no image has one.
+    for one without; None if no image has one. `predicted` says which labels of a task a network predicted; None if all
+    were given.
 
     Raises:
         ValueError: an entry has another size, type or set of tasks than the rest.
@@ -66,6 +70,7 @@ class Batch:
     valid: dict[str, Bool[Tensor, "b h w"]]
     annotated: dict[str, Bool[Tensor, " b"]] | None = None
     cameras: Float[Tensor, "b 3 3"] | None = None
+    predicted: dict[str, Bool[Tensor, " b"]] | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.shape[1] != 3:
@@ -113,6 +118,7 @@ class Batch:
             {name: x.to(device, non_blocking=non_blocking) for name, x in self.valid.items()},
             moved(self.annotated, lambda x: x.to(device, non_blocking=non_blocking)),
             None if self.cameras is None else self.cameras.to(device, non_blocking=non_blocking),
+            moved(self.predicted, lambda x: x.to(device, non_blocking=non_blocking)),
         )
 
     def pin_memory(self) -> Batch:
@@ -124,6 +130,7 @@ class Batch:
             {name: x.pin_memory() for name, x in self.valid.items()},
             moved(self.annotated, lambda x: x.pin_memory()),
             None if self.cameras is None else self.cameras.pin_memory(),
+            moved(self.predicted, lambda x: x.pin_memory()),
         )
 
     @classmethod
@@ -163,7 +170,11 @@ class Batch:
         cameras = None
         if any(sample.camera is not None for sample in samples):
             cameras = torch.stack([torch.zeros(3, 3) if one.camera is None else one.camera for one in samples])
-        return cls(tuple(sample.key for sample in samples), images, targets, valid, cameras=cameras)
+        predicted = None
+        if any(sample.predicted for sample in samples):
+            predicted = {name: torch.tensor([name in sample.predicted for sample in samples]) for name in specs}
+        keys = tuple(sample.key for sample in samples)
+        return cls(keys, images, targets, valid, cameras=cameras, predicted=predicted)
 
 
 @dataclass(frozen=True)

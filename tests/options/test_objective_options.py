@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -32,6 +33,7 @@ LINES = {
     "x_task.losses.reduction": Line("sum", {"supervised", *TERMS, "gradient"}),
     "jtr.losses.reduction": Line("sum", {"supervised", "gradient"}),
     "losses.task_weights": Line("{segmentation: 3.0}", {"supervised", "gradient"}),
+    "losses.predicted_weight": Line("0.2", {"supervised", "gradient"}),
     "relations.weight": Line("3", {*TERMS, "gradient"}, default="0"),
     "relations.ramp": Line("0.5", {*TERMS, "gradient"}, beside=RELATIONS),
     "relations.tolerance": Line("0", {*TERMS, "gradient"}, beside=RELATIONS),
@@ -128,6 +130,9 @@ def observe_objective(name: str, words: Sequence[str]) -> dict[str, Any]:
         for part in (data.targets, data.valid):
             del part["depth"], part["normals"]
     network.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    first = some[0].name
+    marks = {task.name: torch.tensor([task.name == first, False, False, False]) for task in some}
+    data = replace(data, predicted=marks)
     backward, recomputed, terms = False, [], []
     for module in objective.modules():
         module.register_forward_pre_hook(lambda *_: recomputed.append(True) if backward else None)

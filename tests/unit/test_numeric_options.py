@@ -41,6 +41,7 @@ NONSENSE: dict[str, list[Any]] = {
     **dict.fromkeys(["temperature", "weight_lr", "lr", "clip", "cache_limit"], POSITIVE),
     **dict.fromkeys(["term.weight", "regularizer", "margin", "reconstruction", "encoder_distance"], NOT_NEGATIVE),
     **dict.fromkeys(["relations.weight"], NOT_NEGATIVE),
+    "losses.predicted_weight": NOT_NEGATIVE,
     "relations.tolerance": [-1],
     "relations.ramp": SHARE,
     **dict.fromkeys(["alpha", "c", "max_norm", "weight_decay", "checkpoint_minutes"], NOT_NEGATIVE),

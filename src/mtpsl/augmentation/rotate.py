@@ -103,7 +103,8 @@ class Rotation:
         cameras = batch.cameras
         if cameras is not None:
             cameras = turned_cameras(cameras, (height, width), angle, scale)
-        return Batch(batch.keys, bilinear(batch.images, grid), targets, valid, batch.labels(), cameras)
+        images = bilinear(batch.images, grid)
+        return Batch(batch.keys, images, targets, valid, batch.labels(), cameras, batch.predicted)
 
 
 def origin(

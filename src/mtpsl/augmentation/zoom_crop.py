@@ -96,7 +96,8 @@ class Augmentation:
         cameras = batch.cameras
         if cameras is not None:
             cameras = cropped_cameras(cameras, (height, width), torch.stack((tall, wide, top, left)), mirrored.bool())
-        return Batch(batch.keys, bilinear(batch.images, rows, columns), targets, valid, batch.labels(), cameras)
+        images = bilinear(batch.images, rows, columns)
+        return Batch(batch.keys, images, targets, valid, batch.labels(), cameras, batch.predicted)
 
     def _draw(
         self, count: int, height: int, width: int, generator: torch.Generator | None

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mtpsl.camera import Camera
+from mtpsl.data.autolabels import Autolabels
 from mtpsl.data.formats.base import Label, LabelFormat
 from mtpsl.data.relations import Relation
 from mtpsl.data.relations.base import Cameras, camera_of
@@ -43,6 +44,8 @@ class LabelledDataset(Dataset[Sample], ABC):
     follows: Mapping[str, str] = {}
     #: for each label the column of the one from which it can be derived, -1 for none; None for no such label at all
     derived_from: Int[Tensor, "n k"] | None = None
+    #: which of the labels a network predicted (`mtpsl autolabel`); None where all were given
+    predicted: Bool[Tensor, "n k"] | None = None
     #: whether it was put together by whoever trains on it, so that an image without any label is no mistake
     own: ClassVar[bool] = False
     #: how often the images of each source are drawn in training, if there are several sources
@@ -118,6 +121,8 @@ class StoredDataset(LabelledDataset):
     relations: Mapping[str, Relation] = {}
     #: of the images, whether or not labels follow with them
     cameras: Cameras | None = None
+    #: the runs that predicted labels, if any
+    autolabels: Autolabels | None = None
 
     def __init__(self, formats: dict[str, LabelFormat], size: Sequence[int] | None) -> None:
         self.size = None if size is None else (int(size[0]), int(size[1]))
@@ -170,7 +175,9 @@ class StoredDataset(LabelledDataset):
         return self.format_of(index, task).interpret(stored, path, image_size, self.size)
 
     def relate(self, related: Related) -> None:
-        """Say which labels follow from others, and the cameras; to be called with `available` known.
+        """Say which labels follow from others, and the cameras; to be called with `available` and `predicted` known.
+
+        Nothing follows from labels that a network predicted.
 
         Raises:
             UserError: the first image that has a camera, or can have such a label, has another shape than its camera.
@@ -184,6 +191,8 @@ class StoredDataset(LabelledDataset):
             derived_from[:, names.index(name)] = column
             for index in self.available[:, column].nonzero().flatten()[:1].tolist():
                 self._require_shape(index, relation.camera(self.keys[index]), f"{name} of ")
+            if self.predicted is not None:  # errors would grow (benchmarks/headroom.md)
+                derived_from[self.predicted[:, column], names.index(name)] = -1
         for index, key in enumerate(self.keys) if self.cameras else ():
             if camera := camera_of(self.cameras, key):
                 self._require_shape(index, camera, "")

@@ -88,6 +88,9 @@ class PartialDataset(Dataset[Sample]):
     def _sample(self, index: int) -> Sample:
         row = int(self._rows[index])
         sample = self._with_labels(index, row)
+        if self.dataset.predicted is not None:
+            marked = zip(self.tasks, (self.dataset.predicted[row] & self.mask[index]).tolist(), strict=True)
+            sample = replace(sample, predicted=frozenset(name for name, one in marked if one))
         if not self.dataset.has_cameras:
             return sample
         if row not in self._cameras:

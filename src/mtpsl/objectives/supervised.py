@@ -27,15 +27,19 @@ class LossOptions:
         reduction: `mean` divides an image's losses by the number of its labels, and an objective's terms by that of the
             image's unlabelled tasks, pairs or the like (the paper); `sum` does not (its code).
         task_weights: weight of each task's supervised loss, 1 where a task is not named.
+        predicted_weight: how much a label counts that a network predicted (`mtpsl autolabel`), where a given one
+            counts 1: `mean` then divides by the sum of these, at least 1. 0 leaves such labels out.
     """
 
     reduction: Reduction = "mean"
     task_weights: Mapping[str, float] | None = None
+    predicted_weight: float = 1.0
 
     def __post_init__(self) -> None:
         check_choice(("mean", "sum"), **{"losses.reduction": self.reduction})
         for name, weight in (self.task_weights or {}).items():
             check_not_negative(**{f"the weight of task {name}": weight})
+        check_not_negative(**{"losses.predicted_weight": self.predicted_weight})
 
     def weights_of(self, tasks: Sequence[Task]) -> dict[str, float]:
         """A weight for every task.
@@ -68,6 +72,7 @@ class SupervisedObjective(Objective):
     ) -> None:
         super().__init__(tasks, network)
         self.reduction, self.task_weights = losses.reduction, losses.weights_of(tasks)
+        self.predicted_weight = losses.predicted_weight
         self.related = RelationTerms(tasks, relations)
 
     def add_up(
@@ -82,7 +87,9 @@ class SupervisedObjective(Objective):
 
     def supervised(self, predictions: Mapping[str, Tensor], batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """Eq. 1, by task."""
-        return supervised_losses(self.tasks, predictions, batch, self.reduction, self.task_weights)
+        return supervised_losses(
+            self.tasks, predictions, batch, self.reduction, self.task_weights, self.predicted_weight
+        )
 
 
 class Supervised(SupervisedObjective):
@@ -140,13 +147,18 @@ def supervised_losses(
     batch: Batch,
     reduction: Reduction = "mean",
     task_weights: Mapping[str, float] | None = None,
+    predicted_weight: float = 1.0,
 ) -> dict[str, Tensor]:
     """Eq. 1, split into one scalar per task whose sum it is; averaged over the images that have any label."""
     labelled = torch.stack([batch.labelled(task.name) for task in tasks])
     images = labelled_images(labelled.T)
-    share = 1 / labelled.sum(0).clamp(min=1) if reduction == "mean" else labelled.new_ones((), dtype=torch.float32)
+    weight = labelled.float()
+    if batch.predicted is not None and predicted_weight != 1:
+        weight = weight * torch.stack([1 - (1 - predicted_weight) * batch.predicted[one.name].float() for one in tasks])
+    if reduction == "mean":
+        weight = weight / weight.sum(0).clamp(min=1)
     losses = {}
-    for task in tasks:
+    for task, share in zip(tasks, weight, strict=True):
         loss = task.loss(predictions[task.name], batch.targets[task.name], batch.valid[task.name])
         losses[task.name] = (task_weights or {}).get(task.name, 1.0) * (loss * share).sum() / images
     return losses

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import torch
 
 from builders import LABELS, batch, tasks
 from mtpsl.networks import SegNet
@@ -21,6 +24,25 @@ def test_equation_1_by_hand() -> None:
     summed = supervised_losses(some, predictions, data, "sum", {"depth": 3.0})
     assert summed["depth"].item() == pytest.approx(3 * (2 + 2) / 2)
     assert summed["normals"].item() == pytest.approx(2 / 2)
+
+
+def test_predicted_labels_count_as_much_as_is_said() -> None:
+    data = batch([("depth", "normals"), ("depth",), ("normals",), ()], holes=False)
+    marks = {"depth": [False, True, False, False], "normals": [True, False, False, False]}
+    data = replace(data, predicted={name: torch.tensor(one) for name, one in marks.items()})
+    some = [Depth(), Normals()]
+    predictions = {"depth": data.targets["depth"] + 2.0, "normals": -data.targets["normals"]}
+    losses = supervised_losses(some, predictions, data, predicted_weight=0.25)
+    # image 0: depth is given, 1 of 1.25; image 1: depth is predicted, 0.25; three images have labels
+    assert losses["depth"].item() == pytest.approx((2 / 1.25 + 0.25 * 2) / 3)
+    # image 0: normals are predicted, 0.25 of 1.25; image 2: normals are given
+    assert losses["normals"].item() == pytest.approx((0.25 * 2 / 1.25 + 2) / 3)
+    summed = supervised_losses(some, predictions, data, "sum", predicted_weight=0.25)
+    assert summed["depth"].item() == pytest.approx((2 + 0.25 * 2) / 3)
+    alike = supervised_losses(some, predictions, data)
+    assert alike["depth"].item() == pytest.approx((2 / 2 + 2) / 3)
+    without = supervised_losses(some, predictions, data, predicted_weight=0.0)
+    assert without["depth"].item() == pytest.approx(2 / 3)
 
 
 def test_a_task_without_labels_leaves_its_head_alone() -> None:

@@ -118,9 +118,10 @@ class _SplitChecker:
         self.sizes: Counter[tuple[int, int]] = Counter()
         self.turned = 0
         self.problems: dict[str, list[str]] = {}
-        made = dataset.autolabels if isinstance(dataset, FolderDataset) else None
-        self.predicted = dataset.predicted if isinstance(dataset, FolderDataset) else {}
-        self.by = "" if made is None else made.title
+        self.predicted = dict.fromkeys(dataset.tasks, 0)
+        if dataset.predicted is not None:
+            self.predicted = dict(zip(dataset.tasks, dataset.predicted.sum(0).tolist(), strict=True))
+        self.by = "a network" if dataset.autolabels is None else dataset.autolabels.title
         if isinstance(dataset, FolderDataset) and dataset.files.problems:
             self.problems["folders"] = list(dataset.files.problems)
 
@@ -174,11 +175,11 @@ class _SplitChecker:
                 empty=total.empty,
                 values=total.values(task),
                 derived=self.derived[name].labels if name in self.derived else 0,
-                predicted=len(self.predicted.get(name, ())),
+                predicted=self.predicted[name],
             )
             where = f"{self.name}/{name}"
-            if self.predicted.get(name):
-                report.notes.append(f"{where}: labels of {len(self.predicted[name])} images are predicted by {self.by}")
+            if self.predicted[name]:
+                report.notes.append(f"{where}: labels of {self.predicted[name]} images are predicted by {self.by}")
             if name in self.derived:
                 notes = self.derived[name].notes(self.dataset.follows[name])
                 report.notes += [f"{where}: {note}" for note in notes]

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from mtpsl.data.base import StoredDataset, stored_size
 from mtpsl.data.convert.provenance import Provenance, provenance, read_provenance, write_provenance
-from mtpsl.data.convert.relations import camera_entry, relation_entries, write_cameras
+from mtpsl.data.convert.relations import autolabels_entry, camera_entry, relation_entries, write_cameras
 from mtpsl.data.convert.shard_writer import ShardWriter
 from mtpsl.data.convert.writers import FolderWriter, Item, PackedWriter, Writer
 from mtpsl.data.registry import open_layout, require_layout, splits_of
@@ -93,7 +93,7 @@ def convert_dataset(
         return counts
     with partial_folder(out, wanted, force) as folder:
         formats = {task: one for dataset in datasets.values() for task, one in dataset.formats.items()}
-        entries = relation_entries(datasets), camera_entry(datasets)
+        entries = relation_entries(datasets), {**camera_entry(datasets), **autolabels_entry(datasets)}
         writer = WRITERS[to](folder, datasets[chosen[0]].name, formats, *entries, **own)
         with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
             job = bar.add_task("converting", total=sum(counts.values()))
@@ -216,4 +216,6 @@ def read_item(dataset: StoredDataset, index: int) -> Item:
         image = picture_tensor(image, size)
     elif size is not None and stored_size(image) != size:
         image = image.resize(size[::-1], Image.Resampling.BILINEAR)
-    return Item(dataset.keys[index], image, labels)
+    marks = [] if dataset.predicted is None else dataset.predicted[index].tolist()
+    predicted = frozenset(task for task, mark in zip(dataset.tasks, marks, strict=False) if mark)
+    return Item(dataset.keys[index], image, labels, predicted)

@@ -1,4 +1,4 @@
-"""What a converted set says of cameras and of labels that follow from others, and its tables of cameras."""
+"""What a converted set says of cameras, derived labels and predicted ones, and its tables of cameras."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ def camera_entry(datasets: Mapping[str, StoredDataset]) -> dict[str, Any]:
         return {}
     first = next((dataset for dataset in known if dataset.cameras), known[0])
     return {"camera": _camera(first.cameras, first.size, _file())}
+
+
+def autolabels_entry(datasets: Mapping[str, StoredDataset]) -> dict[str, Any]:
+    """What dataset.yaml says of the runs that predicted labels, if any did."""
+    made = next((one.autolabels for one in datasets.values() if one.autolabels is not None), None)
+    return {} if made is None else {"autolabels": made.entry()}
 
 
 def relation_entries(datasets: Mapping[str, StoredDataset]) -> dict[str, dict[str, Any]]:

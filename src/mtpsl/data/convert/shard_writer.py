@@ -18,7 +18,9 @@ from mtpsl.data.formats.base import LabelFormat
 from mtpsl.data.formats.lossless import require_equal
 from mtpsl.data.layouts.shard_index import (
     DESCRIPTION,
+    GIVEN,
     INDEX,
+    PREDICTED,
     VERSION,
     ShardIndex,
     need_webdataset,
@@ -95,7 +97,8 @@ class ShardWriter(Writer):
         start = self.tar.tarstream.offset
         self.tar.write({"__key__": sample_name(self.done + len(self.rows)), **files})
         height, width = item.image.size[::-1] if isinstance(item.image, Image.Image) else item.image.shape[-2:]
-        labelled = [int(task in item.labels) for task in self.formats]
+        origin = {task: PREDICTED if task in item.predicted else GIVEN for task in item.labels}
+        labelled = [origin.get(task, 0) for task in self.formats]
         self.rows.append([start, self.tar.tarstream.offset, height, width, *labelled])
         if self.tar.tarstream.offset >= self.length:
             self._complete()
@@ -108,7 +111,8 @@ class ShardWriter(Writer):
         rows = np.array([row for shard in self.shards for row in shard["rows"]], np.int64).reshape(-1, 4 + tasks)
         number = np.repeat(np.arange(len(self.shards)), [len(shard["rows"]) for shard in self.shards])
         lengths = np.array([shard["length"] for shard in self.shards], np.int64)
-        index = ShardIndex(self.keys, rows[:, 2:4], [*self.formats], rows[:, 4:] > 0, number, rows[:, :2], lengths)
+        labelled = rows[:, 4:].astype(np.uint8)
+        index = ShardIndex(self.keys, rows[:, 2:4], [*self.formats], labelled, number, rows[:, :2], lengths)
         index.write(self.folder / f"{self.split}{INDEX}")
 
     def finish(self) -> None:

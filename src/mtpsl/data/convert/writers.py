@@ -28,11 +28,15 @@ from mtpsl.files import naming, write_atomically, write_text
 
 @dataclass(frozen=True)
 class Item:
-    """An image, at the size to store, with target and valid pixels of the tasks that it has a label of."""
+    """An image, at the size to store, with target and valid pixels of the tasks that it has a label of.
+
+    `predicted` names those whose label a network predicted.
+    """
 
     key: str
     image: Image.Image | Tensor
     labels: dict[str, tuple[Tensor, Bool[Tensor, "h w"]]]
+    predicted: frozenset[str] = frozenset()
 
 
 class Writer(ABC):
@@ -123,7 +127,9 @@ class PackedWriter(Writer):
 
     def write(self, item: Item) -> None:
         """Numbers first: a line stands for numbers that are there."""
-        record, content = pack(item.key, item.image, [item.labels.get(task) for task in self.formats], self.specs)
+        labels = [item.labels.get(task) for task in self.formats]
+        predicted = [place for place, task in enumerate(self.formats) if task in item.predicted]
+        record, content = pack(item.key, item.image, labels, self.specs, predicted)
         append(self.numbers, content)
         append(self.journal, json.dumps(record.row()).encode() + b"\n")
         self.rows.append(record)
@@ -154,9 +160,13 @@ class FolderWriter(Writer):
         """Keep complete files, remove what is half-written."""
         self.split = self.folder / split
         self.stems = file_names(keys)
-        for task in ("image", *self.formats):
-            (self.split / task).mkdir(parents=True, exist_ok=True)
-            for path in (self.split / task).glob(".*"):
+        folders = [self.split / task for task in ("image", *self.formats)]
+        if made := self.content.get("autolabels"):
+            self.predicted = self.folder / made["folder"] / split
+            folders += [self.predicted / task for task in self.formats]
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in folder.glob(".*"):
                 path.unlink()
         done = {path.stem for path in (self.split / "image").iterdir()}
         return next((place for place, key in enumerate(keys) if self.stems[key] not in done), len(keys))
@@ -166,7 +176,7 @@ class FolderWriter(Writer):
         stem = self.stems[item.key]
         for task, (target, valid) in item.labels.items():
             reader = self.formats[task]
-            path = self.split / task / f"{stem}{reader.suffix}"
+            path = (self.predicted if task in item.predicted else self.split) / task / f"{stem}{reader.suffix}"
             array = reader.encode(target, valid)
             require_equal(reader, array, path, target, valid)
             save(path, array)

@@ -8,10 +8,10 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mtpsl.data.autolabels import Autolabels, parse_autolabels
 from mtpsl.data.formats import FORMATS
 from mtpsl.data.formats.base import LabelFormat
 from mtpsl.data.formats.own_format import OwnFormat, own_task
-from mtpsl.data.layouts.autolabels import Autolabels, parse_autolabels
 from mtpsl.data.layouts.hash_split import HashSplit, parse_split
 from mtpsl.data.layouts.places import Folders, parse_folders
 from mtpsl.data.relations.description import RelationDescription, parse_relation, relation_keys

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -11,9 +11,8 @@ import torch
 from mtpsl.data.base import PictureDataset
 from mtpsl.data.formats.base import LabelFormat
 from mtpsl.data.formats.lossless import lossless_format
-from mtpsl.data.layouts.autolabels import list_autolabels
 from mtpsl.data.layouts.description import Description, read_description
-from mtpsl.data.layouts.folder_files import SplitFiles, list_split
+from mtpsl.data.layouts.folder_files import SplitFiles, list_autolabels, list_split
 from mtpsl.data.layouts.places import SPLIT, Folders
 from mtpsl.data.relations.opened import open_related
 from mtpsl.data.split_names import find_split
@@ -63,26 +62,19 @@ class FolderDataset(PictureDataset):
         made = {} if self.autolabels is None else list_autolabels(self.autolabels, self.root, split, self.files)
         if self.files.problems and strict:
             raise UserError(self.files.problems[0])
-        #: of each task the files of labels that a run predicted, by key; a label that is there without goes before
-        self.predicted = {name: {k: x for k, x in made[name].items() if k not in given[name]} for name in made}
-        self._read_predicted = {name: lossless_format(self.formats[name]) for name in self.predicted}
-        labels = {name: {**self.predicted.get(name, {}), **given[name]} for name in given}
+        self._read_predicted = {name: lossless_format(self.formats[name]) for name in made}
+        labels = {name: {**made.get(name, {}), **given[name]} for name in given}  # given labels go before
         self.hold_files(dict(sorted(self.files.images.items())), labels)
         self.files = replace(self.files, images=self.images, labels={})  # `labels` of this object has them
         labelled = {name: [key in given[name] for key in self.keys] for name in self.tasks}
+        if made:
+            self.predicted = self.available & ~torch.tensor([*labelled.values()], dtype=torch.bool).T
         related = (described.relations, described.camera, self.formats)
         self.relate(open_related(*related, self.root, split, self.keys, labelled))
-        self._derive_from_given(labelled)
-
-    def _derive_from_given(self, given: Mapping[str, Sequence[bool]]) -> None:
-        """Let nothing follow from predicted labels: errors would grow (benchmarks/headroom.md)."""
-        if self.derived_from is not None and any(self.predicted.values()):
-            source = torch.tensor([*given.values()]).T.gather(1, self.derived_from.clamp(min=0))
-            self.derived_from[~source] = -1
 
     def format_of(self, index: int, task: str) -> LabelFormat:
         """That of the description, or of labels that a run predicted."""
-        if self.keys[index] in self.predicted.get(task, {}):
+        if self.predicted is not None and self.predicted[index, [*self.tasks].index(task)]:
             return self._read_predicted[task]
         return self.formats[task]
 

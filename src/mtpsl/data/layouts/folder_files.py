@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mtpsl.data.autolabels import Autolabels
 from mtpsl.data.formats.files import ARRAY_SUFFIXES
 from mtpsl.data.layouts.places import Place
-from mtpsl.files import leads_nowhere, names_below
+from mtpsl.files import files_below, leads_nowhere, names_below
 from mtpsl.phrases import counted, first_few
 from mtpsl.pictures import FOREIGN_SUFFIXES, SUFFIXES
 
@@ -129,3 +130,16 @@ def _by_key(
     if others:
         split.notes.append(f"{folder}: {counted(len(others), 'file')} passed over: {first_few(others)}")
     return {key: folder / inner for key, inner in found.items()}
+
+
+def list_autolabels(made: Autolabels, root: Path, split: str, files: SplitFiles) -> dict[str, dict[str, Path]]:
+    """The files of predicted labels by task and key; one without an image goes to the split's problems."""
+    found: dict[str, dict[str, Path]] = {}
+    for task in files.labels:
+        folder = root / made.folder / split / task
+        paths = files_below(folder) if folder.is_dir() else ()
+        labels = {key_of(path.relative_to(folder)): path for path in paths if path.suffix in ARRAY_SUFFIXES}
+        if orphans := [path.name for key, path in labels.items() if key not in files.images]:
+            files.problems.append(f"{folder}: no image belongs to {first_few(orphans)}: remove them")
+        found[task] = {key: path for key, path in labels.items() if key in files.images}
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -63,7 +63,9 @@ class MergedDataset(StoredDataset):
         self.sources = list(opened.values())
         self._starts = [0, *accumulate(len(source) for source in self.sources)]
         self.keys = [f"{name}/{key}" for name, source in opened.items() for key in source.keys]
-        self.available: Bool[Tensor, "n k"] = torch.cat([_columns(source, [*self.tasks]) for source in self.sources])
+        self.available: Bool[Tensor, "n k"] = self._columns(lambda source: source.available)
+        if any(source.predicted is not None for source in self.sources):
+            self.predicted = self._columns(lambda source: source.predicted)
         counts = [len(source) for source in self.sources]
         numbers = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
         self._relate(described.path, opened)
@@ -130,11 +132,23 @@ class MergedDataset(StoredDataset):
                     )
             part = torch.full((len(source), len(names)), -1)
             for task, relation in source.relations.items():
-                if task in names and relation.source in names:
-                    part[:, names.index(task)] = names.index(relation.source)
+                if source.derived_from is not None and task in names and relation.source in names:
+                    follows = source.derived_from[:, [*source.tasks].index(task)] >= 0
+                    part[follows, names.index(task)] = names.index(relation.source)
             columns.append(part)
         found = torch.cat(columns)
         self.derived_from = found if bool((found >= 0).any()) else None
+
+    def _columns(self, labels: Callable[[StoredDataset], Bool[Tensor, "n k"] | None]) -> Bool[Tensor, "n k"]:
+        """What the sources say of their labels (of none where that is None), in the columns of this set's tasks."""
+        names, parts = [*self.tasks], []
+        for source in self.sources:
+            part, said = torch.zeros((len(source), len(names)), dtype=torch.bool), labels(source)
+            for place, name in enumerate(source.tasks):
+                if said is not None and name in names:
+                    part[:, names.index(name)] = said[:, place]
+            parts.append(part)
+        return torch.cat(parts)
 
     @property
     def roots(self) -> list[Path]:
@@ -214,11 +228,3 @@ def _open(described: MergedDescription, name: str, split: str, size: tuple[int, 
 
 def _all(described: MergedDescription) -> list[str]:
     return list(dict.fromkeys(split for source in described.sources.values() for split in source_splits(source)))
-
-
-def _columns(source: StoredDataset, tasks: Sequence[str]) -> Bool[Tensor, "n k"]:
-    columns = torch.zeros((len(source), len(tasks)), dtype=torch.bool)
-    for place, name in enumerate(source.tasks):
-        if name in tasks:
-            columns[:, tasks.index(name)] = source.available[:, place]
-    return columns

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
+from mtpsl.data.autolabels import Autolabels
 from mtpsl.data.base import StoredDataset
 from mtpsl.data.layouts.description import parse_description
 from mtpsl.data.layouts.records import Record, read_bits, read_numbers, record_from
@@ -70,7 +71,12 @@ class PackedDataset(StoredDataset):
         labelled = [[record.labels[column] is not None for column in self._columns] for record in self._records]
         self.available: Bool[Tensor, "n k"] = torch.tensor(labelled, dtype=torch.bool).reshape(-1, len(self.tasks))
         self._mapped: np.ndarray | None = None
-        columns = dict(zip(self.tasks, self.available.T.tolist(), strict=True))
+        self.autolabels = contents.autolabels
+        if any(record.predicted for record in self._records):
+            marks = [[column in record.predicted for column in self._columns] for record in self._records]
+            self.predicted = torch.tensor(marks, dtype=torch.bool).reshape(-1, len(self.tasks))
+        given = self.available if self.predicted is None else self.available & ~self.predicted
+        columns = dict(zip(self.tasks, given.T.tolist(), strict=True))
         related = (contents.relations, contents.camera, self.formats)
         self.relate(open_related(*related, self.root, split, self.keys, columns))
 
@@ -139,6 +145,7 @@ class Contents:
     path: Path
     relations: dict[str, RelationDescription]
     camera: CameraDescription | None
+    autolabels: Autolabels | None
 
     def select(self, tasks: Sequence[str] | None) -> dict[str, Any]:
         """The formats of some tasks, in the order of the file."""
@@ -161,8 +168,8 @@ def read_contents(root: Path) -> Contents:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["version"] != VERSION:
             raise UserError(f"{path}: is of version {content['version']}, not {VERSION}: convert the source again")
-        camera = {"camera": content["camera"]} if "camera" in content else {}
-        described = parse_description({"name": content["name"], "tasks": content["tasks"], **camera}, path)
+        said = {key: content[key] for key in ("camera", "autolabels") if key in content}
+        described = parse_description({"name": content["name"], "tasks": content["tasks"], **said}, path)
         splits = {
             split: [record_from(row, len(described.formats)) for row in rows]
             for split, rows in content["splits"].items()
@@ -171,7 +178,8 @@ def read_contents(root: Path) -> Contents:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: is damaged ({' '.join(str(error).split())}): convert the source again") from error
-    return Contents(described.name, described.formats, splits, path, described.relations, described.camera)
+    related = (described.relations, described.camera, described.autolabels)
+    return Contents(described.name, described.formats, splits, path, *related)
 
 
 def check_size(path: Path, expected: int) -> None:

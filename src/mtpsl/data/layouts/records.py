@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,6 +21,8 @@ ALIGNMENT = 8
 #: stored types of an image; `picture` and `levels` hold multiples of 1/255, the first is resized as a picture
 IMAGE_TYPES = {"picture": "u1", "levels": "u1", "float16": "f2", "float32": "f4"}
 LABEL_TYPES = {"uint8": "u1", "int16": "i2", "int32": "i4", "int64": "i8", "float16": "f2", "float32": "f4"}
+#: before the type of a label that a network predicted
+PREDICTED = "predicted "
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,16 @@ class Parts:
 
 @dataclass(frozen=True)
 class Record:
-    """An image's key, size and the names of its stored types; a task without a label has None."""
+    """An image's key, size and the names of its stored types; a task without a label has None.
+
+    `predicted` holds the places of the tasks whose label a network predicted.
+    """
 
     key: str
     size: tuple[int, int]
     image: str
     labels: tuple[str | None, ...]
+    predicted: frozenset[int] = frozenset()
 
     def parts(self, specs: Sequence[TargetSpec]) -> Parts:
         """Where its arrays lie."""
@@ -67,7 +73,8 @@ class Record:
 
     def row(self) -> list[Any]:
         """As it is written to JSON."""
-        return [self.key, *self.size, self.image, *self.labels]
+        labels = [f"{PREDICTED}{x}" if place in self.predicted else x for place, x in enumerate(self.labels)]
+        return [self.key, *self.size, self.image, *labels]
 
 
 def record_from(row: Any, tasks: int) -> Record:
@@ -77,10 +84,12 @@ def record_from(row: Any, tasks: int) -> Record:
         ValueError: it is something else.
     """
     key, height, width, image, *labels = row
+    predicted = frozenset(place for place, x in enumerate(labels) if isinstance(x, str) and x.startswith(PREDICTED))
+    labels = [x.removeprefix(PREDICTED) if isinstance(x, str) else x for x in labels]
     sound = isinstance(key, str) and all(isinstance(side, int) and side > 0 for side in (height, width))
     if not sound or image not in IMAGE_TYPES or len(labels) != tasks or not {*labels} <= {*LABEL_TYPES, None}:
         raise ValueError(f"an image should have key, height, width and types of its numbers, not {row!r}")
-    return Record(key, (height, width), image, tuple(labels))
+    return Record(key, (height, width), image, tuple(labels), predicted)
 
 
 def read_numbers(record: np.ndarray, part: Part) -> np.ndarray:
@@ -101,6 +110,7 @@ def pack(
     image: Image.Image | Tensor,
     labels: Sequence[tuple[Tensor, Bool[Tensor, "h w"]] | None],
     specs: Sequence[TargetSpec],
+    predicted: Iterable[int] = (),
 ) -> tuple[Record, bytes]:
     """A record and its bytes.
 
@@ -109,12 +119,12 @@ def pack(
         image: a picture, or values from 0 to 1.
         labels: target and valid pixels of each task, None without a label.
         specs: the form of each task's labels.
+        predicted: the places of the tasks whose label a network predicted.
     """
     kind, values = _smallest_image(image)
     smallest = [None if label is None else smallest_label(label[0].numpy()) for label in labels]
-    record = Record(
-        key, (values.shape[1], values.shape[2]), kind, tuple(None if one is None else one[0] for one in smallest)
-    )
+    types = tuple(None if one is None else one[0] for one in smallest)
+    record = Record(key, (values.shape[1], values.shape[2]), kind, types, frozenset(predicted))
     parts = record.parts(specs)
     content = bytearray(parts.end)
     _put(content, parts.image.start, values)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int, UInt8
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -25,7 +25,9 @@ from mtpsl.files import write_atomically
 DESCRIPTION = "shards.yaml"
 INDEX = ".index"
 VERSION = 1
-KEYS = ("version", "name", "tasks", "camera", "url")
+KEYS = ("version", "name", "tasks", "camera", "autolabels", "url")
+GIVEN, PREDICTED = 1, 2
+"""What the index says of a label that exists."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class ShardIndex:
         keys: their names.
         sizes: their height and width.
         tasks: of the labels.
-        labelled: which of them each image has.
+        labelled: which of them each image has: GIVEN, PREDICTED (by a network), or 0 for none.
         shard: the number of the shard of each.
         places: where its files begin and end in that, in bytes.
         lengths: the bytes of each shard.
@@ -45,7 +47,7 @@ class ShardIndex:
     keys: Sequence[str]
     sizes: Int[np.ndarray, "n 2"]
     tasks: Sequence[str]
-    labelled: Bool[np.ndarray, "n k"]
+    labelled: UInt8[np.ndarray, "n k"]
     shard: Int[np.ndarray, " n"]
     places: Int[np.ndarray, "n 2"]
     lengths: Int[np.ndarray, " s"]
@@ -56,7 +58,7 @@ class ShardIndex:
             "keys": _bytes_of(self.keys),
             "tasks": _bytes_of(self.tasks),
             "sizes": self.sizes.astype(np.int32),
-            "labelled": self.labelled.astype(np.uint8),
+            "labelled": self.labelled,
             "shard": self.shard.astype(np.int32),
             "places": self.places.astype(np.int64),
             "lengths": self.lengths.astype(np.int64),
@@ -73,7 +75,7 @@ class ShardIndex:
         try:
             arrays = load_file(path)
             keys, tasks = StringTable(_strings_in(arrays["keys"])), _strings_in(arrays["tasks"])
-            labelled, sizes, lengths = arrays["labelled"].astype(bool), arrays["sizes"], arrays["lengths"]
+            labelled, sizes, lengths = arrays["labelled"], arrays["sizes"], arrays["lengths"]
             found = cls(keys, sizes, tasks, labelled, arrays["shard"], arrays["places"], lengths)
             found.check()
         except FileNotFoundError:
@@ -93,6 +95,8 @@ class ShardIndex:
         found = (self.sizes.shape, self.labelled.shape, self.shard.shape, self.places.shape)
         if found != ((count, 2), (count, tasks), (count,), (count, 2)) or self.lengths.ndim != 1:
             raise ValueError(f"{count} names, {tasks} tasks and arrays of shapes {found}")
+        if self.labelled.size and self.labelled.max() > PREDICTED:
+            raise ValueError("labels of an unknown origin")
         kinds = {array.dtype.kind for array in (self.sizes, self.shard, self.places, self.lengths)}
         if kinds != {"i"} or self.sizes.min() < 1 or self.shard.min() < 0:
             raise ValueError("numbers that are no sizes or shards")

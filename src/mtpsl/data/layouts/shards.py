@@ -20,7 +20,15 @@ from torch import Tensor
 from mtpsl.data.base import StoredDataset
 from mtpsl.data.layouts.shard_fetching import FetchedShards
 from mtpsl.data.layouts.shard_files import LocalShards
-from mtpsl.data.layouts.shard_index import DESCRIPTION, INDEX, ShardIndex, need_webdataset, read_sharded, sample_name
+from mtpsl.data.layouts.shard_index import (
+    DESCRIPTION,
+    INDEX,
+    PREDICTED,
+    ShardIndex,
+    need_webdataset,
+    read_sharded,
+    sample_name,
+)
 from mtpsl.data.relations.opened import open_related
 from mtpsl.data.windows import ShardWindows
 from mtpsl.errors import UserError
@@ -76,7 +84,10 @@ class ShardsDataset(StoredDataset):
                 raise UserError(f"{described.path}: task {name!r} is not in {split}{INDEX}: remove it")
         self.keys = self.index.keys
         columns = [self.index.tasks.index(name) for name in self.tasks]
-        self.available: Bool[Tensor, "n k"] = torch.from_numpy(self.index.labelled[:, columns])
+        self.available: Bool[Tensor, "n k"] = torch.from_numpy(self.index.labelled[:, columns] > 0)
+        self.autolabels = described.autolabels
+        if (self.index.labelled == PREDICTED).any():
+            self.predicted = torch.from_numpy(self.index.labelled[:, columns] == PREDICTED)
         self.windows = ShardWindows(torch.from_numpy(self.index.shard).long(), window)
         lengths, most = self.index.lengths.tolist(), 2 * window
         if url is None:
@@ -85,7 +96,8 @@ class ShardsDataset(StoredDataset):
             folder = user_folder() if cache_folder is None else Path(cache_folder)
             self.shards = FetchedShards(url, folder, split, lengths, most=most, limit=int(cache_limit * 1e9))
         self._last: tuple[int, Mapping[str, bytes]] = (-1, {})
-        labelled = dict(zip(self.tasks, self.available.T.tolist(), strict=True))
+        given = self.available if self.predicted is None else self.available & ~self.predicted
+        labelled = dict(zip(self.tasks, given.T.tolist(), strict=True))
         related = (described.relations, described.camera, self.formats)
         self.relate(open_related(*related, self.root, split, self.keys, labelled))
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
+from mtpsl.augmentation import Augmentation, Rotation
+from mtpsl.data.convert import convert_dataset
 from mtpsl.data.layouts.folder import FolderDataset
-from mtpsl.data.partial import derivable
+from mtpsl.data.layouts.merged import MergedDataset
+from mtpsl.data.partial import PartialDataset, derivable
+from mtpsl.data.registry import open_layout, require_layout
 from mtpsl.errors import UserError
+from mtpsl.structures import Batch
 
 MARK: dict[str, Any] = {
     "folder": "autolabels",
@@ -42,18 +48,23 @@ def test_each_label_is_read_as_it_is_stored(tmp_path: Path) -> None:
     data = FolderDataset(write(tmp_path), "train")
     assert data.available.all()
     assert [float(data.read(index, ["depth"]).targets["depth"].mean()) for index in range(2)] == [2.0, 3.0]
-    assert {name: [*labels] for name, labels in data.predicted.items()} == {"depth": ["b"]}
+    assert data.predicted is not None
+    assert data.predicted.tolist() == [[False], [True]]
     assert data.autolabels is not None
     assert data.autolabels.title == "the run first (epoch 3, checkpoint 01234567)"
     assert float(FolderDataset(tmp_path, "train", size=(2, 2)).read(1, ["depth"]).targets["depth"].mean()) == 3.0
 
 
-def test_nothing_follows_from_a_predicted_label(tmp_path: Path) -> None:
-    root = write(tmp_path)
+def with_normals(root: Path) -> Path:
     content = yaml.safe_load((root / "dataset.yaml").read_text())
     content["tasks"]["normals"] = {"offset": 128, "divisor": 127, "from": "depth"}
     content["camera"] = {"focal": 4, "size": [4, 4]}
     (root / "dataset.yaml").write_text(yaml.safe_dump(content))
+    return root
+
+
+def test_nothing_follows_from_a_predicted_label(tmp_path: Path) -> None:
+    root = with_normals(write(tmp_path))
     data = FolderDataset(root, "train")
     assert [*data.tasks] == ["depth", "normals"]
     shown = derivable(data, data.available)
@@ -62,6 +73,48 @@ def test_nothing_follows_from_a_predicted_label(tmp_path: Path) -> None:
     data = FolderDataset(root, "train")
     assert data.available.tolist() == [[True, False], [True, False]]
     assert not derivable(data, data.available).any()
+
+
+@pytest.mark.parametrize("to", ["packed", "shards", "folder"])
+def test_a_converted_set_knows_them(tmp_path: Path, to: Literal["packed", "shards", "folder"]) -> None:
+    root = with_normals(write(tmp_path / "data", others=[{"run": "second", "sha256": "fedcba9876543210", "epoch": 4}]))
+    convert_dataset(root, tmp_path / "out", to=to, progress=False)
+    for task in (None, ["depth"]):
+        data = open_layout(require_layout(tmp_path / "out"), tmp_path / "out", "train", tasks=task)
+        assert data.available[:, 0].tolist() == [True, True]
+        assert data.predicted is not None
+        assert data.predicted[:, 0].tolist() == [False, True]
+        assert data.autolabels == FolderDataset(root, "train").autolabels
+    data = open_layout(require_layout(tmp_path / "out"), tmp_path / "out", "train")
+    assert derivable(data, data.available).tolist() == [[False, True], [False, False]]
+    samples = [PartialDataset(data, data.available)[index] for index in range(2)]
+    assert [float(sample.targets["depth"].mean()) for sample in samples] == [2.0, 3.0]
+    assert [sample.predicted for sample in samples] == [frozenset(), {"depth"}]
+
+
+def test_a_merged_set_knows_them(tmp_path: Path) -> None:
+    with_normals(write(tmp_path / "filled"))
+    convert_dataset(tmp_path / "filled", tmp_path / "other", to="packed", tasks=["depth"], progress=False)
+    sources = {"filled": {"root": "filled"}, "other": {"root": "other"}}
+    (tmp_path / "merged.yaml").write_text(yaml.safe_dump({"name": "both", "size": [4, 4], "sources": sources}))
+    data = MergedDataset(tmp_path, "train")
+    assert data.predicted is not None
+    assert data.predicted.tolist() == [[False, False], [True, False]] * 2
+    assert derivable(data, data.available).tolist() == [[False, True], [False, False], [False, False], [False, False]]
+
+
+def test_training_sees_which_labels_are_predicted(tmp_path: Path) -> None:
+    data = FolderDataset(write(tmp_path), "train")
+    partial = PartialDataset(data, data.available)
+    for _ in range(2):  # read, and from the cache
+        batch = Batch.collate([partial[0], partial[1]], {"depth": data.tasks["depth"].target_spec})
+        assert batch.predicted is not None
+        assert batch.predicted["depth"].tolist() == [False, True]
+    hidden = PartialDataset(data, torch.zeros_like(data.available))
+    assert Batch.collate([hidden[1]], {"depth": data.tasks["depth"].target_spec}).predicted is None
+    cropped = Augmentation([data.tasks["depth"]])(batch)
+    assert cropped.predicted is batch.predicted
+    assert Rotation([data.tasks["depth"]], degrees=9)(batch).predicted is batch.predicted
 
 
 def test_several_runs_are_all_named(tmp_path: Path) -> None:
@@ -81,7 +134,8 @@ def test_images_that_lie_together_do_too(tmp_path: Path) -> None:
     content = yaml.safe_load((root / "dataset.yaml").read_text())
     (root / "dataset.yaml").write_text(yaml.safe_dump({**content, "split": {"by": "hash", "val": 0.01}}))
     data = FolderDataset(root, "train")
-    assert [*data.predicted["depth"]] == ["b"]
+    assert data.predicted is not None
+    assert data.predicted.tolist() == [[False], [True]]
     assert not data.files.notes
 
 

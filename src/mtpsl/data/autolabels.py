@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
 from typing import Any
-
-from mtpsl.data.formats.files import ARRAY_SUFFIXES
-from mtpsl.data.layouts.folder_files import SplitFiles, key_of
-from mtpsl.files import files_below
-from mtpsl.phrases import first_few
 
 NETWORK = {"run": str, "sha256": str, "epoch": int}
 KEYS = {"folder": str, **NETWORK, "confidence": dict, "hidden": bool, "others": list}
@@ -38,6 +33,11 @@ class Autolabels:
     confidence: Mapping[str, float]
     hidden: bool = False
     others: Sequence[Mapping[str, Any]] = ()
+
+    def entry(self) -> dict[str, Any]:
+        """The entry of a dataset.yaml that reads back as this."""
+        found = asdict(self)
+        return {key: found[key] for key in KEYS if key not in OPTIONAL or found[key]}
 
     @property
     def title(self) -> str:
@@ -67,16 +67,3 @@ def parse_autolabels(entry: Any) -> Autolabels:
     if len(parts) != 1 or parts[0] == ".." or PurePosixPath(entry["folder"]).is_absolute():
         raise ValueError(f"`autolabels`: `folder` should be the name of a folder in the data set, not {parts}")
     return Autolabels(**entry)
-
-
-def list_autolabels(made: Autolabels, root: Path, split: str, files: SplitFiles) -> dict[str, dict[str, Path]]:
-    """The files of predicted labels by task and key; one without an image goes to the split's problems."""
-    found: dict[str, dict[str, Path]] = {}
-    for task in files.labels:
-        folder = root / made.folder / split / task
-        paths = files_below(folder) if folder.is_dir() else ()
-        labels = {key_of(path.relative_to(folder)): path for path in paths if path.suffix in ARRAY_SUFFIXES}
-        if orphans := [path.name for key, path in labels.items() if key not in files.images]:
-            files.problems.append(f"{folder}: no image belongs to {first_few(orphans)}: remove them")
-        found[task] = {key: path for key, path in labels.items() if key in files.images}
-    return found
