@@ -15,7 +15,7 @@ from mtpsl.training.option_groups import by_name
 
 SETTINGS = {"nyuv2": "nyuv2 288x384", "cityscapes": "cityscapes 128x256", "pascal": "pascal-context"}
 RECIPES = shipped("recipes")
-PUBLISHED = [path for path in RECIPES if path.stem not in ("demo", "own_data", "own_data_long")]
+PUBLISHED = [path for path in RECIPES if path.stem not in ("demo", "own_data")]
 PHRASES = {
     r"(?:mIoU|segmentation) ([\d.]+)": ("segmentation", "miou"),
     r"(?:depth error|mIoU [\d.]+ % and) ([\d.]+)": ("depth", "abs_err"),

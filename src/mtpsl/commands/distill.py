@@ -52,9 +52,9 @@ usage: mtpsl distill [RECIPE] --data.root DATA --out FOLDER [--teachers 2] [--qu
 
 Train several networks (teachers) that differ by their seed, let their mean prediction fill the labels that images
 lack, and train one network (the student) on that. The student is as fast as each teacher and can be better, as the mean
-of several networks is. Train longer first (--training.epochs long): in the same time that gained far more where it was
-measured (benchmarks/headroom.md). It takes one training more than there are teachers, and a copy of the images. Given
-again, the command goes on where it was stopped.
+of several networks is; of short trainings it gained less than one that took as long (benchmarks/headroom.md). It takes
+one training more than there are teachers, and a copy of the images. Given again, the command goes on where it was
+stopped.
 
   RECIPE, options  as of `mtpsl train` (`mtpsl train --help` explains them): they hold for teachers and student
   --out FOLDER     gets teachers/0, teachers/1, ..., the data set `data` with what they predicted, and the run `student`

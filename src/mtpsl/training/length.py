@@ -9,14 +9,14 @@ from mtpsl.errors import UserError
 from mtpsl.training.config import RunConfig
 from mtpsl.training.settings import TrainingSettings
 
-SEEN = 10_000
+SEEN = 30_000
 """Images that a training of automatic length sees in all, counting each as often as it is seen."""
-LONG = 3
-"""How many times as long a long one is."""
+SHORT = 3
+"""How many times shorter a short one is."""
 
 
 def with_length(config: RunConfig, images: int) -> RunConfig:
-    """A configuration whose epochs and batch size are numbers, which are decided where it says `auto` or `long`.
+    """A configuration whose epochs and batch size are numbers, which are decided where it says `auto` or `short`.
 
     Args:
         config: as it was given.
@@ -25,7 +25,7 @@ def with_length(config: RunConfig, images: int) -> RunConfig:
     training = config.training
     epochs = training.epochs
     if isinstance(epochs, str):
-        epochs = suited_epochs(images) * (LONG if epochs == "long" else 1)
+        epochs = suited_epochs(images) // (SHORT if epochs == "short" else 1)
     batch_size = suited_batch_size(images) if training.batch_size == "auto" else training.batch_size
     return dataclasses.replace(config, training=dataclasses.replace(training, epochs=epochs, batch_size=batch_size))
 
@@ -33,19 +33,22 @@ def with_length(config: RunConfig, images: int) -> RunConfig:
 def decisions(given: TrainingSettings, config: RunConfig, images: int) -> str:
     """A line that says what was decided; empty where nothing was left open."""
     found = {name: getattr(config.training, name) for name in ("epochs", "batch_size")}
+    hints = {"epochs": f" (short: {found['epochs'] // SHORT})" if given.epochs == "auto" else ""}
     words = ", ".join(
-        f"training.{name} {number}" for name, number in found.items() if isinstance(getattr(given, name), str)
+        f"training.{name} {number}{hints.get(name, '')}"
+        for name, number in found.items()
+        if isinstance(getattr(given, name), str)
     )
     return f"{words}: for {images} training images" if words else ""
 
 
 def suited_epochs(images: int) -> int:
-    """Epochs that see ten thousand images in all, from 10 (of large sets) to 100 (of small ones).
+    """Epochs that see thirty thousand images in all, from 30 (of large sets) to 100 (of small ones).
 
     >>> [suited_epochs(images) for images in (20, 367, 552, 5000)]
-    [100, 27, 18, 10]
+    [100, 82, 54, 30]
     """
-    return min(100, max(10, round(SEEN / images)))
+    return min(100, max(30, round(SEEN / images)))
 
 
 def suited_batch_size(images: int) -> int:
@@ -57,7 +60,7 @@ def suited_batch_size(images: int) -> int:
     return 8 if images >= 64 else 4 if images >= 16 else 2
 
 
-def decided(number: int | Literal["auto", "long"]) -> int:
+def decided(number: int | Literal["auto", "short"]) -> int:
     """A number of epochs or images, which is no longer a word once a run has begun (`with_length`).
 
     Raises:

@@ -15,8 +15,8 @@ class TrainingSettings:
     """How to optimize.
 
     Args:
-        epochs: passes over the training images; `auto`: 10 to 100 of them, fewer the more images there are; `long`:
-            three times as many.
+        epochs: passes over the training images; `auto`: 30 to 100 of them, fewer the more images there are;
+            `short`: a third of that, for a first look.
         batch_size: images per step and process; `auto`: 8, of fewer than 64 images 4, of fewer than 16 images 2.
         drop_last: leave out the last batch of an epoch where fewer images are left for it.
         optimizer: `adam` (published) or `adamw`, whose decay leaves out biases and norms.
@@ -66,7 +66,7 @@ class TrainingSettings:
             be tuned further with a fresh optimizer (e.g. one that `mtpsl import-checkpoint` made).
     """
 
-    epochs: int | Literal["auto", "long"] = 200
+    epochs: int | Literal["auto", "short"] = 200
     batch_size: int | Literal["auto"] = 8
     drop_last: bool = True
     optimizer: Literal["adam", "adamw"] = "adam"

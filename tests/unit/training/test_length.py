@@ -13,11 +13,11 @@ from mtpsl.training.run_data import run_data
 @pytest.mark.parametrize(
     ("words", "images", "numbers", "line"),
     [
-        ("auto auto", 552, (18, 8), "training.epochs 18, training.batch_size 8: for 552 training images"),
+        ("auto auto", 552, (54, 8), "training.epochs 54 (short: 18), training.batch_size 8: for 552 training images"),
         ("3 auto", 20, (3, 4), "training.batch_size 4: for 20 training images"),
-        ("auto 3", 367, (27, 3), "training.epochs 27: for 367 training images"),
-        ("long 3", 367, (81, 3), "training.epochs 81: for 367 training images"),
-        ("long auto", 5, (300, 2), "training.epochs 300, training.batch_size 2: for 5 training images"),
+        ("auto 3", 367, (82, 3), "training.epochs 82 (short: 27): for 367 training images"),
+        ("short 3", 367, (27, 3), "training.epochs 27: for 367 training images"),
+        ("short auto", 5, (33, 2), "training.epochs 33, training.batch_size 2: for 5 training images"),
         ("3 3", 20, (3, 3), ""),
     ],
 )
@@ -46,14 +46,14 @@ def test_a_single_task_run_trains_for_as_many_epochs_as_what_it_is_compared_with
 @pytest.mark.parametrize("images", [1, 7, 16, 50, 64, 99, 100, 101, 552, 1000, 1001, 100_000])
 def test_any_number_of_images_gets_a_sane_training(images: int) -> None:
     epochs, batch_size = suited_epochs(images), suited_batch_size(images)
-    assert 10 <= epochs <= 100
-    assert epochs in (10, 100) or 0.9 < epochs * images / 10_000 < 1.1
+    assert 30 <= epochs <= 100
+    assert epochs in (30, 100) or 0.9 < epochs * images / 30_000 < 1.1
     assert images < 16 or images // batch_size >= 4
     assert images < 64 or images // batch_size >= 8
 
 
 def test_what_needs_a_number_says_so() -> None:
     assert decided(3) == 3
-    for word in ("auto", "long"):
+    for word in ("auto", "short"):
         with pytest.raises(UserError, match=f"give numbers, not {word}"):
             decided(word)

@@ -31,7 +31,7 @@ SETS: dict[str, tuple[int, list[Task]]] = {
     "cityscapes_mtan": (2975, [Segmentation(num_classes=7), Depth(inverse=True)]),
     "pascal": (4998, [Segmentation(num_classes=21), HumanParts(), Normals(), Saliency(), Edges()]),
 }
-RECIPES = [path for path in shipped("recipes") if path.stem not in ("demo", "own_data", "own_data_long")]
+RECIPES = [path for path in shipped("recipes") if path.stem not in ("demo", "own_data")]
 TABLES = [path for path in shipped("tables") if path.stem != "demo"]
 SPLITS = SHARED / "splits"
 
