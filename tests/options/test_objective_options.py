@@ -33,7 +33,7 @@ LINES = {
     "x_task.losses.reduction": Line("sum", {"supervised", *TERMS, "gradient"}),
     "jtr.losses.reduction": Line("sum", {"supervised", "gradient"}),
     "losses.task_weights": Line("{segmentation: 3.0}", {"supervised", "gradient"}),
-    "losses.predicted_weight": Line("0.2", {"supervised", "gradient"}),
+    "losses.predicted_weight": Line("1", {"supervised", "gradient"}),
     "relations.weight": Line("3", {*TERMS, "gradient"}, default="0"),
     "relations.ramp": Line("0.5", {*TERMS, "gradient"}, beside=RELATIONS),
     "relations.tolerance": Line("0", {*TERMS, "gradient"}, beside=RELATIONS),
