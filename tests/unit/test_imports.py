@@ -40,7 +40,7 @@ ALL = {
     "visualization",
     "training",
 }
-READERS = ("base", "formats", "relations", "shares", "sizes", "split_names", "tables", "windows")
+READERS = ("autolabels", "base", "formats", "relations", "shares", "sizes", "split_names", "tables", "windows")
 """What every reader of a data set needs."""
 CHECKED = ("convert", "layouts", "partial", "registry")
 """What the checker looks at besides."""
