@@ -124,7 +124,7 @@ def test_a_label_that_is_given_goes_before_one_that_is_predicted(filled: Path, t
     dataset = FolderDataset(data, "train")
     assert dataset.label(index, "depth", (32, 32))[0].unique().tolist() == [7.0]
     assert dataset.predicted is not None
-    assert dataset.predicted[:, 1].tolist() == [False, False, False, True, True, False]
+    assert dataset.predicted[:, [*dataset.tasks].index("depth")].tolist() == [False, False, False, True, True, False]
 
 
 def test_a_call_that_was_interrupted_goes_on(made: Path, filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +164,9 @@ def test_labels_that_the_regime_hid_are_left_out_and_filled(made: Path, tmp_path
     dataset = FolderDataset(tmp_path / "filled", "train")
     assert len(dataset) == 5
     assert dataset.predicted is not None
-    assert dataset.predicted[:, 1].sum() == 5 - len([path for path in given if "depth" in path.parts])
+    assert dataset.predicted[:, [*dataset.tasks].index("depth")].sum() == 5 - len(
+        [path for path in given if "depth" in path.parts]
+    )
     validation = [path for path in (tmp_path / "filled/val").rglob("*") if path.is_file()]
     assert len(validation) == 4 * 3
 

@@ -28,8 +28,8 @@ class LossOptions:
             image's unlabelled tasks, pairs or the like (the paper); `sum` does not (its code).
         task_weights: weight of each task's supervised loss, 1 where a task is not named.
         predicted_weight: how much a label counts that a network predicted (`mtpsl autolabel`), where a given one
-            counts 1: `mean` then divides by the sum of these, at least 1. 0 leaves such labels out. 0.3 did better than 1
-            in benchmarks/headroom.md.
+            counts 1: `mean` then divides by the sum of these, at least 1. 0 leaves such labels out; 0.3 did better than
+            1 (benchmarks/headroom.md).
     """
 
     reduction: Reduction = "mean"
