@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
+
+from jaxtyping import Bool
+from torch import Tensor
 
 NETWORK = {"run": str, "sha256": str, "epoch": int}
 KEYS = {"folder": str, **NETWORK, "confidence": dict, "hidden": bool, "others": list}
@@ -67,3 +70,16 @@ def parse_autolabels(entry: Any) -> Autolabels:
     if len(parts) != 1 or parts[0] == ".." or PurePosixPath(entry["folder"]).is_absolute():
         raise ValueError(f"`autolabels`: `folder` should be the name of a folder in the data set, not {parts}")
     return Autolabels(**entry)
+
+
+def given_labels(
+    tasks: Iterable[str], available: Bool[Tensor, "n k"], predicted: Bool[Tensor, "n k"] | None
+) -> dict[str, list[bool]]:
+    """Which images have a label of each task that no network predicted."""
+    given = available if predicted is None else available & ~predicted
+    return dict(zip(tasks, given.T.tolist(), strict=True))
+
+
+def predicted_tasks(tasks: Iterable[str], predicted: Bool[Tensor, " k"]) -> frozenset[str]:
+    """The tasks of which a network predicted an image's label."""
+    return frozenset(name for name, mark in zip(tasks, predicted.tolist(), strict=True) if mark)

@@ -10,6 +10,7 @@ from jaxtyping import Bool
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mtpsl.data.autolabels import predicted_tasks
 from mtpsl.data.base import LabelledDataset
 from mtpsl.data.broken import MOST_IN_A_ROW, BrokenImages
 from mtpsl.data.cache import SampleCache, packed_size
@@ -89,8 +90,8 @@ class PartialDataset(Dataset[Sample]):
         row = int(self._rows[index])
         sample = self._with_labels(index, row)
         if self.dataset.predicted is not None:
-            marked = zip(self.tasks, (self.dataset.predicted[row] & self.mask[index]).tolist(), strict=True)
-            sample = replace(sample, predicted=frozenset(name for name, one in marked if one))
+            seen = self.dataset.predicted[row] & self.mask[index]
+            sample = replace(sample, predicted=predicted_tasks(self.tasks, seen))
         if not self.dataset.has_cameras:
             return sample
         if row not in self._cameras:

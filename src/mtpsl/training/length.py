@@ -33,9 +33,8 @@ def with_length(config: RunConfig, images: int) -> RunConfig:
 def decisions(given: TrainingSettings, config: RunConfig, images: int) -> str:
     """A line that says what was decided; empty where nothing was left open."""
     found = {name: getattr(config.training, name) for name in ("epochs", "batch_size")}
-    hints = {"epochs": f" (short: {found['epochs'] // SHORT})" if given.epochs == "auto" else ""}
     words = ", ".join(
-        f"training.{name} {number}{hints.get(name, '')}"
+        f"training.{name} {number}" + f" (short: {number // SHORT})" * (name == "epochs" and given.epochs == "auto")
         for name, number in found.items()
         if isinstance(getattr(given, name), str)
     )

@@ -15,6 +15,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
+from mtpsl.data.autolabels import predicted_tasks
 from mtpsl.data.base import StoredDataset, stored_size
 from mtpsl.data.convert.provenance import Provenance, provenance, read_provenance, write_provenance
 from mtpsl.data.convert.relations import autolabels_entry, camera_entry, relation_entries, write_cameras
@@ -216,6 +217,6 @@ def read_item(dataset: StoredDataset, index: int) -> Item:
         image = picture_tensor(image, size)
     elif size is not None and stored_size(image) != size:
         image = image.resize(size[::-1], Image.Resampling.BILINEAR)
-    marks = [] if dataset.predicted is None else dataset.predicted[index].tolist()
-    predicted = frozenset(task for task, mark in zip(dataset.tasks, marks, strict=False) if mark)
+    made = dataset.predicted
+    predicted = frozenset[str]() if made is None else predicted_tasks(dataset.tasks, made[index])
     return Item(dataset.keys[index], image, labels, predicted)

@@ -67,7 +67,7 @@ class FolderDataset(PictureDataset):
         self.hold_files(dict(sorted(self.files.images.items())), labels)
         self.files = replace(self.files, images=self.images, labels={})  # `labels` of this object has them
         labelled = {name: [key in given[name] for key in self.keys] for name in self.tasks}
-        if made:
+        if any(made.values()):
             self.predicted = self.available & ~torch.tensor([*labelled.values()], dtype=torch.bool).T
         related = (described.relations, described.camera, self.formats)
         self.relate(open_related(*related, self.root, split, self.keys, labelled))

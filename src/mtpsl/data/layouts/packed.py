@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
-from mtpsl.data.autolabels import Autolabels
+from mtpsl.data.autolabels import Autolabels, given_labels
 from mtpsl.data.base import StoredDataset
 from mtpsl.data.layouts.description import parse_description
 from mtpsl.data.layouts.records import Record, read_bits, read_numbers, record_from
@@ -68,17 +68,16 @@ class PackedDataset(StoredDataset):
         self._starts = [0, *accumulate(record.bytes(self._specs) for record in self._records)]
         check_size(self.path, self._starts[-1])
         self.keys = [record.key for record in self._records]
-        labelled = [[record.labels[column] is not None for column in self._columns] for record in self._records]
-        self.available: Bool[Tensor, "n k"] = torch.tensor(labelled, dtype=torch.bool).reshape(-1, len(self.tasks))
+        exist = [[record.labels[column] is not None for column in self._columns] for record in self._records]
+        self.available: Bool[Tensor, "n k"] = torch.tensor(exist, dtype=torch.bool).reshape(-1, len(self.tasks))
         self._mapped: np.ndarray | None = None
         self.autolabels = contents.autolabels
         if any(record.predicted for record in self._records):
             marks = [[column in record.predicted for column in self._columns] for record in self._records]
             self.predicted = torch.tensor(marks, dtype=torch.bool).reshape(-1, len(self.tasks))
-        given = self.available if self.predicted is None else self.available & ~self.predicted
-        columns = dict(zip(self.tasks, given.T.tolist(), strict=True))
+        labelled = given_labels(self.tasks, self.available, self.predicted)
         related = (contents.relations, contents.camera, self.formats)
-        self.relate(open_related(*related, self.root, split, self.keys, columns))
+        self.relate(open_related(*related, self.root, split, self.keys, labelled))
 
     @classmethod
     def find_splits(cls, root: Path) -> list[str]:

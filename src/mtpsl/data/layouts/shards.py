@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
+from mtpsl.data.autolabels import given_labels
 from mtpsl.data.base import StoredDataset
 from mtpsl.data.layouts.shard_fetching import FetchedShards
 from mtpsl.data.layouts.shard_files import LocalShards
@@ -96,8 +97,7 @@ class ShardsDataset(StoredDataset):
             folder = user_folder() if cache_folder is None else Path(cache_folder)
             self.shards = FetchedShards(url, folder, split, lengths, most=most, limit=int(cache_limit * 1e9))
         self._last: tuple[int, Mapping[str, bytes]] = (-1, {})
-        given = self.available if self.predicted is None else self.available & ~self.predicted
-        labelled = dict(zip(self.tasks, given.T.tolist(), strict=True))
+        labelled = given_labels(self.tasks, self.available, self.predicted)
         related = (described.relations, described.camera, self.formats)
         self.relate(open_related(*related, self.root, split, self.keys, labelled))
 

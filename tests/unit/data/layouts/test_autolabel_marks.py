@@ -117,6 +117,21 @@ def test_training_sees_which_labels_are_predicted(tmp_path: Path) -> None:
     assert Rotation([data.tasks["depth"]], degrees=9)(batch).predicted is batch.predicted
 
 
+def test_a_derived_label_in_the_place_of_a_hidden_predicted_one_is_none(tmp_path: Path) -> None:
+    root = with_normals(write(tmp_path))
+    (root / "autolabels/train/normals").mkdir()
+    np.save(root / "autolabels/train/normals/a.npy", np.tile(np.float32([0, 0, 1]), (4, 4, 1)))
+    data = FolderDataset(root, "train")
+    assert data.predicted is not None
+    assert data.predicted.tolist() == [[False, True], [True, False]]
+    assert PartialDataset(data, data.available)[0].predicted == {"normals"}
+    mask = data.available.clone()
+    mask[0, 1] = False
+    sample = PartialDataset(data, mask)[0]
+    assert "normals" in sample.targets  # from a's depth, which was given
+    assert not sample.predicted
+
+
 def test_several_runs_are_all_named(tmp_path: Path) -> None:
     other = {"run": "second", "sha256": "fedcba9876543210", "epoch": 4}
     data = FolderDataset(write(tmp_path, others=[other]), "train")
