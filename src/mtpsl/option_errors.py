@@ -38,6 +38,9 @@ def parsing_message(error: Exception) -> str:
     '--data.size should be two whole numbers such as 96,128, not 64'
     >>> parsing_message(ValueError('Parser key "epochs": Expected a <class \'int\'>. Got value: many'))
     '--epochs should be a whole number, not many'
+    >>> union = "Subtypes: (<class 'int'>, typing.Literal['auto', 'short']) Errors: ... Given value: long"
+    >>> parsing_message(ValueError(f'Parser key "epochs": Does not validate ... {union}'))
+    '--epochs should be a whole number, auto or short, not long'
     >>> parsing_message(ValueError('Parser key "objective.mapping": Unable to load config \'resnet18\' - ...'))
     '--objective.mapping holds options, `--objective.mapping.NAME VALUE`, not resnet18'
     """
@@ -48,17 +51,16 @@ def parsing_message(error: Exception) -> str:
     if not found:
         return text
     kind = re.sub(r"<class '(\w+)'>", r"\1", found["type"])
-    if choices := re.match(r"typing\.Literal\[([^\]]*)\]", kind):
-        *most, last = re.findall(r"'([^']*)'", choices[1])
-        wanted: str | None = f"{', '.join(most)} or {last}" if most else last
-    else:
-        wanted = next((words for name, words in EXAMPLES.items() if kind.startswith(name)), None)
-        if wanted is not None and "Literal['auto']" in kind:
-            wanted += " or auto"
+    wanted = [words for name, words in EXAMPLES.items() if kind.startswith(name)][:1]
+    if (choices := re.search(r"Literal\[([^\]]*)\]", kind)) and (wanted or kind.startswith("typing.Literal")):
+        wanted += re.findall(r"'([^']*)'", choices[1])
+    if not wanted:
+        return text
     value = found["value"]
     if kind.startswith(("list", "tuple")):  # brackets that the user need not have written
         value = re.sub(r"^\[(.*)\]$", r"\1", value) or "empty"
-    return text if wanted is None else f"--{found['key']} should be {wanted}, not {value}"
+    choice = " or ".join([*filter(None, [", ".join(wanted[:-1])]), wanted[-1]])
+    return f"--{found['key']} should be {choice}, not {value}"
 
 
 def unknown_option(error: Exception) -> str | None:
