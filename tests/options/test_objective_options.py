@@ -54,7 +54,8 @@ LINES = {
     "adversarial": Line("false", {"gradient", "own gradient"}),
     "discriminator_lr": Line("0.4", {"rates"}),
     "discriminator_channels": Line("16", {*ALL, "shapes"}),
-    "mapping.conditional": Line("false", {"own gradient", "shapes", "rates"}),  # at first the conditioning does nothing
+    # at first the conditioning does nothing, but without it gradients add up in another order
+    "mapping.conditional": Line("false", {"gradient", "own gradient", "shapes", "rates"}),
     "mapping.network": Line("resnet18", {*ALL, "shapes"}),
     "mapping.lr": Line("0.2", {"rates"}),
     "mapping.film_lr": Line("0.3", {"rates"}),
@@ -75,6 +76,7 @@ LINES = {
         "0.9", {"late terms", "gradient", "own gradient"}, beside="--objective.extensions.pairs auto"
     ),
     "extensions.max_pairs": Line("1", ALL),
+    "extensions.fit": Line("labels", {*TERMS, "own gradient"}),  # predictions: the same, of one mapping
     "extensions.balance": Line("true", {"gradient"}),
     "reconstruction": Line("1", {*TERMS, "own gradient"}),
     "detach_labelled": Line("false", {"gradient"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -17,8 +18,9 @@ from mtpsl.objectives.distance import centered, cosine_distance
 from mtpsl.objectives.extensions import Extensions
 from mtpsl.objectives.joint_space import JointSpace
 from mtpsl.objectives.known_relations import RelationOptions
+from mtpsl.objectives.mapping.base import fixed
 from mtpsl.objectives.mapping.options import JointMappingOptions
-from mtpsl.objectives.mapping.pairs import Pair, count_sources, draw_pairs, plan_pairs, to_device
+from mtpsl.objectives.mapping.pairs import Pair, Side, count_sources, draw_pairs, plan_pairs, to_device
 from mtpsl.objectives.relations import PairRelations
 from mtpsl.objectives.supervised import LossOptions
 from mtpsl.options import check_choice, check_not_negative
@@ -69,7 +71,7 @@ class CrossTaskConsistency(JointSpace):
         self.regularizer, self.views, self.labelled_pairs = regularizer, views, labelled_pairs
         self.sample_pairs = sample == "pair"
         self.second_view = Augmentation(tasks, flip=flip_view)
-        self.extensions = extensions
+        self.extensions, self.by_labels = extensions, extensions.fit == "labels"
         self.relations = PairRelations(len(tasks), threshold=extensions.min_gain)
         self.balance = GradientBalance([task.name for task in tasks]) if extensions.balance else None
 
@@ -97,22 +99,61 @@ class CrossTaskConsistency(JointSpace):
 
         A user's own predictions can be passed in; `features` are detached here.
         """
-        weight = self.current_weight() / labelled_images(self.labelled(batch))
+        images = labelled_images(self.labelled(batch))
+        weight = self.current_weight() / images
         pairs, share = self.choose_pairs(batch)
+        fits: dict[str, Float[Tensor, ""]] = {}
+        if self.by_labels:
+            target, losses = self.fit_mapping(features, batch, pairs)
+            fits = {name: loss / images for name, loss in losses.items()}
         if not pairs:
             if self.training:
                 self.relations.add(None)
-            return self.pair_zeros(features)
-        source, target = self.map_pairs(predictions, batch, pairs)
-        image = features.detach()[to_device([pair.image for pair in pairs], features.device)]
-        if self.center:
-            image = centered(image)
+            return self.pair_zeros(features) | fits
+        if self.by_labels:
+            with fixed(self.mapping):
+                source = self.map_sides(predictions, batch, [Side.prediction(pair) for pair in pairs])
+        else:
+            source, target = self.map_pairs(predictions, batch, pairs)
         distance = cosine_distance(source, target)
         if self.training:
             self.relations.update(pairs, source, target, distance)
         if self.regularizer:
-            distance = distance + self.regularizer * (cosine_distance(source, image) + cosine_distance(target, image))
-        return self.pair_sums(pairs, weight * distance * to_device(share, features.device))
+            image = self.image_maps(features, pairs)
+            off = cosine_distance(source, image)
+            distance = distance + self.regularizer * (off if self.by_labels else off + cosine_distance(target, image))
+        return self.pair_sums(pairs, weight * distance * to_device(share, features.device)) | fits
+
+    def fit_mapping(
+        self, features: Float[Tensor, "b d h2 w2"], batch: Batch, pairs: Sequence[Pair]
+    ) -> tuple[Float[Tensor, "r d h2 w2"], dict[str, Float[Tensor, ""]]]:
+        """Losses that teach the mapping what labels tell of their image's features, and the maps of the pairs' labels.
+
+        Every label is mapped on both sides of its pairs, as a target and, where its task will be a source, as that; the
+        mapping never sees a prediction. Losses are averaged over an image's maps and summed over images; maps carry no
+        gradient.
+        """
+        others = plan_pairs(self.labelled(batch), labelled_sources=True, related=self.related_pairs())
+        if self.extensions.max_pairs is not None:
+            others = [others[place] for place in draw_pairs(others, self.extensions.max_pairs)[0]]
+        targets = list(dict.fromkeys([*pairs, *others]))
+        sources = [Pair(image, target, source) for image, source, target in targets]
+        both = [*targets, *sources]
+        if not both:
+            return features.detach()[:0], self.pair_zeros(features, "mapping/")
+        sides = [Side.label(pair) for pair in targets] + [Side.source_label(pair) for pair in sources]
+        maps = self.map_sides({}, batch, sides)
+        counts = Counter(pair.image for pair in both)
+        share = to_device(1 / torch.tensor([counts[pair.image] for pair in both]), features.device)
+        losses = self.pair_sums(both, share * cosine_distance(maps, self.image_maps(features, both)))
+        place = {pair: row for row, pair in enumerate(targets)}
+        chosen = maps.detach()[to_device([place[pair] for pair in pairs], features.device)]
+        return chosen, {f"mapping/{name}": loss for name, loss in losses.items()}
+
+    def image_maps(self, features: Float[Tensor, "b d h2 w2"], pairs: Sequence[Pair]) -> Float[Tensor, "r d h2 w2"]:
+        """Each pair's image as the network's features have it, without a gradient."""
+        image = features.detach()[to_device([pair.image for pair in pairs], features.device)]
+        return centered(image) if self.center else image
 
     def choose_pairs(self, batch: Batch) -> tuple[list[Pair], Float[Tensor, " r"]]:
         """The pairs to map and what each counts in its image's term: 1/|U| in Eq. 4."""

@@ -20,6 +20,9 @@ class Extensions:
             nearer than another image's label the image's own label is, as a share of the distance.
         max_pairs: at most so many pairs per image and step, drawn anew each time and weighted to the same expected
             loss: the cost of a step does not grow with the number of tasks.
+        fit: what the mapping learns from: the whole `term`, as published, with which it can collapse, since agreeing is
+            cheapest where nothing is told apart; or `labels` alone, which it maps to the image's features. Predictions
+            are then compared in a space that they cannot bend, at 1.5 times the mapping's cost with three tasks.
         balance: scale what the term asks of each task's predictions to the size of what the task's labels ask, times
             the term's weight (`GradientBalance`).
     """
@@ -28,10 +31,12 @@ class Extensions:
     decide_at: float = 0.2
     min_gain: float = 0.5
     max_pairs: int | None = None
+    fit: Literal["term", "labels"] = "term"
     balance: bool = False
 
     def __post_init__(self) -> None:
         check_choice(("all", "auto"), **{"extensions.pairs": self.pairs})
+        check_choice(("term", "labels"), **{"extensions.fit": self.fit})
         check_share("the training", **{"extensions.decide_at": self.decide_at})
         check_share("the strongest pair's gain", **{"extensions.min_gain": self.min_gain})
         for name in ("decide_at", "min_gain"):

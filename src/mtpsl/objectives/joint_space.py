@@ -60,7 +60,7 @@ class JointSpace(AuxiliaryObjective):
         _, self.stride = feature_shape(network)
         level = mapping.level or self.stride
         self.channels, self.place = feature_level(network, level)
-        self.center = mapping.center
+        self.center, self.conditional = mapping.center, mapping.conditional
         self.mapping: PairMapping = MAPPINGS[mapping.network](
             [task.encoding_channels for task in tasks],
             self.channels,
@@ -75,7 +75,7 @@ class JointSpace(AuxiliaryObjective):
         self, predictions: Mapping[str, Tensor], batch: Batch, pairs: Sequence[Pair]
     ) -> tuple[Float[Tensor, "r d h2 w2"], Float[Tensor, "r d h2 w2"]]:
         """The mapped prediction of the source and the mapped label of the target of every pair, all in one pass."""
-        sides = [Side(False, pair) for pair in pairs] + [Side(True, pair) for pair in pairs]
+        sides = [Side.prediction(pair) for pair in pairs] + [Side.label(pair) for pair in pairs]
         source, target = self.map_sides(predictions, batch, sides).chunk(2)
         return source, target
 
@@ -85,7 +85,7 @@ class JointSpace(AuxiliaryObjective):
         The other image is the next one of the batch (after the last comes the first).
         """
         others = [pair._replace(image=(pair.image + 1) % len(batch)) for pair in pairs]
-        sides = [Side(True, pair) for pair in pairs] + [Side(False, pair) for pair in [*pairs, *others]]
+        sides = [Side.label(pair) for pair in pairs] + [Side.prediction(pair) for pair in [*pairs, *others]]
         return Triplets(*self.map_sides(predictions, batch, sides).chunk(3))
 
     def map_sides(
@@ -105,15 +105,16 @@ class JointSpace(AuxiliaryObjective):
                 encoded = task.encode_prediction(predictions[task.name][images])
             place |= {stem: len(place) + number for number, stem in enumerate(inputs)}
             stems.append(self.mapping.stem(padded(encoded, self.stride), index))
-        unique = {side: number for number, side in enumerate(dict.fromkeys(sides))}
-        gather = to_device([place[self.stem_key(side)] for side in unique], device)
-        columns = to_device([side.pair.column(len(self.tasks)) for side in unique], device)
+        unique = {self.row_key(side): side for side in sides}
+        gather = to_device([place[self.stem_key(side)] for side in unique.values()], device)
+        columns = to_device([side.pair.column(len(self.tasks)) for side in unique.values()], device)
         chosen = torch.cat(stems).index_select(0, gather)  # its gradient is quicker than that of stems[gather]
         stems.clear()  # else they would take memory until the mapping is through
         mapped = self.mapping(chosen, columns)
         if self.center:
             mapped = centered(mapped)
-        return mapped.index_select(0, to_device([unique[side] for side in sides], device))
+        rows = {key: row for row, key in enumerate(unique)}
+        return mapped.index_select(0, to_device([rows[self.row_key(side)] for side in sides], device))
 
     def stem_key(self, side: Side) -> tuple[bool, int, int, int]:
         """What sides share that have one input: label or not, task and image; the other task where a sample is each's.
@@ -122,6 +123,11 @@ class JointSpace(AuxiliaryObjective):
         """
         own = self.sample_pairs and not side.is_label and self.tasks[side.task].samples
         return side.is_label, side.task, side.pair.image, side.pair.target if own else -1
+
+    def row_key(self, side: Side) -> tuple[int, ...]:
+        """What sides share that have one map: the input, and the pair where the mapping is conditioned on it."""
+        stem = self.stem_key(side)
+        return (*stem, side.pair.column(len(self.tasks))) if self.conditional else stem
 
     def parameter_groups(self, lr: float) -> Iterable[dict[str, Any]]:
         """The mapping and its conditioning, each with its own learning rate."""

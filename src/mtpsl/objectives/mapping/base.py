@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -104,7 +106,10 @@ class PairMapping(nn.Module, ABC):
     def _step(self, step: Step, x: Tensor, pairs: Tensor) -> Tensor:
         if not self.checkpoint:
             return step(x, pairs)
-        return checkpoint(step, x, pairs, use_reentrant=False, preserve_rng_state=False)
+        assert isinstance(step, nn.Module)
+        is_fixed = not any(parameter.requires_grad for parameter in step.parameters())
+        again = partial(call_fixed, step) if is_fixed else step  # the backward pass computes it outside of `fixed`
+        return checkpoint(again, x, pairs, use_reentrant=False, preserve_rng_state=False)
 
     def compile_steps(self) -> None:
         """Let torch.compile compile what follows the stem, step by step: rows come in few numbers at a time."""
@@ -124,6 +129,26 @@ class PairMapping(nn.Module, ABC):
     def backbone(self) -> list[nn.Parameter]:
         """All other parameters."""
         return [p for name, p in self.named_parameters() if not name.endswith(("gamma", "beta"))]
+
+
+@contextmanager
+def fixed(module: nn.Module) -> Iterator[None]:
+    """Inside the block, gradients pass through a module and reach none of its parameters."""
+    learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in learned:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_(True)
+
+
+def call_fixed(module: nn.Module, *arguments: Tensor) -> Tensor:
+    """What a module makes of its arguments, `fixed`."""
+    with fixed(module):
+        result: Tensor = module(*arguments)
+    return result
 
 
 def split_rows(x: Tensor, pairs: Tensor, elements: int) -> Iterable[tuple[Tensor, Tensor]]:

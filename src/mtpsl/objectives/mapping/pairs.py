@@ -28,15 +28,26 @@ class Pair(NamedTuple):
 
 
 class Side(NamedTuple):
-    """One of the two maps of a pair: that of the target's label, or that of the source's prediction."""
+    """One map in the joint space of a pair: that of the label, or of the prediction, of one of its tasks."""
 
     is_label: bool
+    task: int
     pair: Pair
 
-    @property
-    def task(self) -> int:
-        """The task whose label or prediction it is."""
-        return self.pair.target if self.is_label else self.pair.source
+    @classmethod
+    def prediction(cls, pair: Pair) -> Side:
+        """The source's prediction."""
+        return cls(False, pair.source, pair)
+
+    @classmethod
+    def label(cls, pair: Pair) -> Side:
+        """The target's label."""
+        return cls(True, pair.target, pair)
+
+    @classmethod
+    def source_label(cls, pair: Pair) -> Side:
+        """The source's label, where it has one."""
+        return cls(True, pair.source, pair)
 
 
 def plan_pairs(
