@@ -28,6 +28,7 @@ CASES["x_task at first"] = ("x_task", SMALL, 0.0)
 CASES["cross_task, one view"] = ("cross_task", {**SMALL, "views": 1, "labelled_pairs": True}, 0.5)
 CASES["cross_task, balance"] = ("cross_task", {**SMALL, "balance": True}, 0.5)
 CASES["cross_task, fit by labels"] = ("cross_task", {**SMALL, "fit": "labels"}, 0.5)
+CASES["cross_task, margins"] = ("cross_task", {**SMALL, "fit": "labels", "margin": "labels"}, 0.5)
 CASES["cross_task, sums"] = ("cross_task", {**SMALL, "reduction": "sum"}, 0.5)
 RELATIONS = {"relations.weight": 20.0, "relations.ramp": 1.0}
 CASES["supervised, relations"] = ("supervised", RELATIONS, 0.5)

@@ -77,6 +77,7 @@ LINES = {
     ),
     "extensions.max_pairs": Line("1", ALL),
     "extensions.fit": Line("labels", {*TERMS, "own gradient"}),  # predictions: the same, of one mapping
+    "extensions.margin": Line("labels", ALL),
     "extensions.balance": Line("true", {"gradient"}),
     "reconstruction": Line("1", {*TERMS, "own gradient"}),
     "detach_labelled": Line("false", {"gradient"}),

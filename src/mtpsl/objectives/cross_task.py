@@ -21,6 +21,7 @@ from mtpsl.objectives.known_relations import RelationOptions
 from mtpsl.objectives.mapping.base import fixed
 from mtpsl.objectives.mapping.options import JointMappingOptions
 from mtpsl.objectives.mapping.pairs import Pair, Side, count_sources, draw_pairs, plan_pairs, to_device
+from mtpsl.objectives.margins import LabelMargins
 from mtpsl.objectives.relations import PairRelations
 from mtpsl.objectives.supervised import LossOptions
 from mtpsl.options import check_choice, check_not_negative
@@ -73,6 +74,7 @@ class CrossTaskConsistency(JointSpace):
         self.second_view = Augmentation(tasks, flip=flip_view)
         self.extensions, self.by_labels = extensions, extensions.fit == "labels"
         self.relations = PairRelations(len(tasks), threshold=extensions.min_gain)
+        self.margins = LabelMargins(len(tasks)) if extensions.margin == "labels" else None
         self.balance = GradientBalance([task.name for task in tasks]) if extensions.balance else None
 
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
@@ -109,6 +111,8 @@ class CrossTaskConsistency(JointSpace):
         if not pairs:
             if self.training:
                 self.relations.add(None)
+                if self.margins is not None:
+                    self.margins.update([], *(features.new_zeros(0) for _ in range(3)))
             return self.pair_zeros(features) | fits
         if self.by_labels:
             with fixed(self.mapping):
@@ -118,10 +122,16 @@ class CrossTaskConsistency(JointSpace):
         distance = cosine_distance(source, target)
         if self.training:
             self.relations.update(pairs, source, target, distance)
-        if self.regularizer:
+        if self.regularizer or self.margins is not None:
             image = self.image_maps(features, pairs)
-            off = cosine_distance(source, image)
-            distance = distance + self.regularizer * (off if self.by_labels else off + cosine_distance(target, image))
+            off, label_off = cosine_distance(source, image), cosine_distance(target, image)
+            if self.margins is not None:
+                if self.training:
+                    self.margins.update(pairs, distance, off, label_off)
+                shares = self.margins.shares()
+                tasks = [to_device([pair[side] for pair in pairs], shares.device) for side in (1, 2)]
+                distance, off = shares[*tasks] * distance, shares[tasks[0], -1] * off
+            distance = distance + self.regularizer * (off if self.by_labels else off + label_off)
         return self.pair_sums(pairs, weight * distance * to_device(share, features.device)) | fits
 
     def fit_mapping(

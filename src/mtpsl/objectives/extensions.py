@@ -23,6 +23,9 @@ class Extensions:
         fit: what the mapping learns from: the whole `term`, as published, with which it can collapse, since agreeing is
             cheapest where nothing is told apart; or `labels` alone, which it maps to the image's features. Predictions
             are then compared in a space that they cannot bend, at 1.5 times the mapping's cost with three tasks.
+        margin: how near to other tasks' labels and to the image's features predictions are drawn: `none` says without
+            end, as published, by which they learn to show what their own task's labels do not; `labels` no nearer than
+            labels are (`LabelMargins`).
         balance: scale what the term asks of each task's predictions to the size of what the task's labels ask, times
             the term's weight (`GradientBalance`).
     """
@@ -32,11 +35,13 @@ class Extensions:
     min_gain: float = 0.5
     max_pairs: int | None = None
     fit: Literal["term", "labels"] = "term"
+    margin: Literal["none", "labels"] = "none"
     balance: bool = False
 
     def __post_init__(self) -> None:
         check_choice(("all", "auto"), **{"extensions.pairs": self.pairs})
         check_choice(("term", "labels"), **{"extensions.fit": self.fit})
+        check_choice(("none", "labels"), **{"extensions.margin": self.margin})
         check_share("the training", **{"extensions.decide_at": self.decide_at})
         check_share("the strongest pair's gain", **{"extensions.min_gain": self.min_gain})
         for name in ("decide_at", "min_gain"):
