@@ -112,7 +112,8 @@ class CrossTaskConsistency(JointSpace):
             if self.training:
                 self.relations.add(None)
                 if self.margins is not None:
-                    self.margins.update([], *(features.new_zeros(0) for _ in range(3)))
+                    none = features.new_zeros(0)
+                    self.margins.update([], none, none, none)
             return self.pair_zeros(features) | fits
         if self.by_labels:
             with fixed(self.mapping):
@@ -153,8 +154,8 @@ class CrossTaskConsistency(JointSpace):
             return features.detach()[:0], self.pair_zeros(features, "mapping/")
         sides = [Side.label(pair) for pair in targets] + [Side.source_label(pair) for pair in sources]
         maps = self.map_sides({}, batch, sides)
-        counts = Counter(pair.image for pair in both)
-        share = to_device(1 / torch.tensor([counts[pair.image] for pair in both]), features.device)
+        maps_of = Counter(pair.image for pair in both)
+        share = to_device(1 / torch.tensor([maps_of[pair.image] for pair in both]), features.device)
         losses = self.pair_sums(both, share * cosine_distance(maps, self.image_maps(features, both)))
         place = {pair: row for row, pair in enumerate(targets)}
         chosen = maps.detach()[to_device([place[pair] for pair in pairs], features.device)]
