@@ -94,6 +94,21 @@ def leads_nowhere(path: Path) -> bool:
     return path.is_symlink() and not path.exists()
 
 
+def read_part(handle: int, path: Path, start: int, end: int) -> bytes:
+    """Some bytes of an open file, whose name errors need.
+
+    Raises:
+        UserError: they cannot be read, or the file has become shorter.
+    """
+    try:
+        content = os.pread(handle, end - start, start)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(content) < end - start:
+        raise UserError(f"{path}: ends within an image: copy it again")
+    return content
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in place in one step.
 

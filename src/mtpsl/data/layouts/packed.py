@@ -1,4 +1,4 @@
-"""A converted data set: one memory-mapped file per split, from which samples are read without decoding.
+"""A converted data set: one file per split, from which samples are read without decoding.
 
 `<root>/packed.json` holds name, tasks, and of each image its key, height, width and how its numbers are stored;
 `<root>/<split>.pack` holds the numbers, image after image in this order.
@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -27,6 +28,7 @@ from mtpsl.data.relations.description import RelationDescription
 from mtpsl.data.relations.opened import open_related
 from mtpsl.data.relations.views import CameraDescription
 from mtpsl.errors import LayoutError, UserError
+from mtpsl.files import read_part
 
 DESCRIPTION = "packed.json"
 VERSION = 1
@@ -70,7 +72,7 @@ class PackedDataset(StoredDataset):
         self.keys = [record.key for record in self._records]
         exist = [[record.labels[column] is not None for column in self._columns] for record in self._records]
         self.available: Bool[Tensor, "n k"] = torch.tensor(exist, dtype=torch.bool).reshape(-1, len(self.tasks))
-        self._mapped: np.ndarray | None = None
+        self._handle: int | None = None
         self.autolabels = contents.autolabels
         if any(record.predicted for record in self._records):
             marks = [[column in record.predicted for column in self._columns] for record in self._records]
@@ -86,8 +88,9 @@ class PackedDataset(StoredDataset):
 
     def image(self, index: int) -> Image.Image | Float[Tensor, "3 h w"]:
         """The image as the source gave it: a picture (as a tensor where it need not be resized), or values."""
-        record, numbers = self._records[index], self._bytes(index)
-        values = read_numbers(numbers, record.parts(self._specs).image)
+        record = self._records[index]
+        part = record.parts(self._specs).image
+        values = read_numbers(self._bytes(index, part.start, part.bytes), part)
         if values.dtype != np.uint8:
             return torch.from_numpy(values.astype(np.float32))
         if record.image == "picture" and self.size not in (None, record.size):
@@ -116,22 +119,32 @@ class PackedDataset(StoredDataset):
 
     def _target(self, index: int, task: str) -> tuple[Tensor, Bool[Tensor, "h w"]]:
         column = self._columns[[*self.tasks].index(task)]
-        record, numbers = self._records[index], self._bytes(index)
+        record = self._records[index]
         parts = record.parts(self._specs)
         target, valid = parts.targets[column], parts.valid[column]
         if target is None or valid is None:
             raise ValueError(f"{record.key} has no label of {task}")
-        values = torch.from_numpy(np.array(read_numbers(numbers, target)))
-        return values.to(self._specs[column].dtype), torch.from_numpy(read_bits(numbers, valid))
+        numbers = read_numbers(self._bytes(index, target.start, target.bytes), target)
+        flags = read_bits(self._bytes(index, valid.start, valid.bit_bytes), valid)
+        return torch.from_numpy(np.array(numbers)).to(self._specs[column].dtype), torch.from_numpy(flags)
 
-    def _bytes(self, index: int) -> np.ndarray:
-        if self._mapped is None:
-            self._mapped = np.memmap(self.path, np.uint8, "r").view(np.ndarray)
-        return self._mapped[self._starts[index] : self._starts[index + 1]]
+    def _bytes(self, index: int, start: int, length: int) -> bytes:
+        # read, not mapped: a mapped file that becomes shorter ends the process
+        try:
+            if self._handle is None:
+                self._handle = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be read ({error.strerror})") from error
+        first = self._starts[index] + start
+        return read_part(self._handle, self.path, first, first + length)
 
     def __getstate__(self) -> dict[str, Any]:
-        # a mapped file would be copied to worker processes as a whole
-        return {**self.__dict__, "_mapped": None}
+        # the number of an open file means nothing to a process that is started
+        return {**self.__dict__, "_handle": None}
+
+    def __del__(self) -> None:
+        if (handle := self.__dict__.get("_handle")) is not None:
+            os.close(handle)
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,19 @@ class Part:
     type: np.dtype
 
     @property
+    def bytes(self) -> int:
+        """How many bytes its numbers take."""
+        return math.prod(self.shape) * self.type.itemsize
+
+    @property
+    def bit_bytes(self) -> int:
+        """How many bytes it takes in bits."""
+        return -(-math.prod(self.shape) // 8)
+
+    @property
     def end(self) -> int:
         """Where the next array may begin."""
-        size = math.prod(self.shape) * self.type.itemsize
-        return -(-(self.start + size) // ALIGNMENT) * ALIGNMENT
+        return -(-(self.start + self.bytes) // ALIGNMENT) * ALIGNMENT
 
 
 @dataclass(frozen=True)
@@ -92,17 +101,15 @@ def record_from(row: Any, tasks: int) -> Record:
     return Record(key, (height, width), image, tuple(labels), predicted)
 
 
-def read_numbers(record: np.ndarray, part: Part) -> np.ndarray:
-    """An array of a record, without copying."""
-    size = math.prod(part.shape) * part.type.itemsize
-    return record[part.start : part.start + size].view(part.type).reshape(part.shape)
+def read_numbers(content: bytes, part: Part) -> np.ndarray:
+    """An array from its `Part.bytes`, without copying."""
+    return np.frombuffer(content, part.type).reshape(part.shape)
 
 
-def read_bits(record: np.ndarray, part: Part) -> np.ndarray:
-    """An array of true and false, one bit each."""
-    count = math.prod(part.shape)
-    packed = record[part.start : part.start + -(-count // 8)]
-    return np.unpackbits(packed, count=count).view(bool).reshape(part.shape)
+def read_bits(content: bytes, part: Part) -> np.ndarray:
+    """An array of true and false from its `Part.bit_bytes`."""
+    flags = np.unpackbits(np.frombuffer(content, np.uint8), count=math.prod(part.shape))
+    return flags.view(bool).reshape(part.shape)
 
 
 def pack(

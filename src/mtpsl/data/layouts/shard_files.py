@@ -10,6 +10,7 @@ from typing import Any
 
 from mtpsl.data.layouts.shard_index import INDEX, shard_name
 from mtpsl.errors import UserError
+from mtpsl.files import read_part
 
 
 class LocalShards:
@@ -52,13 +53,12 @@ class LocalShards:
         Raises:
             UserError: it cannot be read so far.
         """
+        path = self.path(number)
         try:
-            content = os.pread(self._handle(number), end - start, start)
+            handle = self._handle(number)
         except OSError as error:
-            raise UserError(f"{self.path(number)}: cannot be read ({error.strerror})") from error
-        if len(content) < end - start:
-            raise UserError(f"{self.path(number)}: ends within an image: copy it again")
-        return content
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        return read_part(handle, path, start, end)
 
     @property
     def opened(self) -> int:

@@ -64,13 +64,23 @@ def test_splits_and_tasks_can_be_chosen(source, tmp_path):
         PackedDataset(tmp_path / "out", "train")
 
 
-def test_a_mapped_file_does_not_travel_to_other_processes(source, tmp_path):
+def test_an_open_file_does_not_travel_to_other_processes(source, tmp_path):
     convert(source, tmp_path / "out")
     packed = PackedDataset(tmp_path / "out", "train")
     first = packed[0]
     again = pickle.loads(pickle.dumps(packed))
-    assert again._mapped is None
+    assert again._handle is None
     assert_same_sample(first, again[0])
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_named(source, tmp_path):
+    convert(source, tmp_path / "out")
+    packed = PackedDataset(tmp_path / "out", "train")
+    first, last = packed[0], len(packed) - 1
+    os.truncate(tmp_path / "out" / "train.pack", packed._starts[1])
+    assert_same_sample(first, packed[0])
+    with pytest.raises(UserError, match=r"train\.pack: ends within an image: copy it again"):
+        packed[last]
 
 
 class Numbers(StoredDataset):
@@ -158,11 +168,13 @@ def test_a_record_uses_the_smallest_types_and_one_bit_per_valid_pixel():
     assert len(content) == record.bytes(specs) == 24 + 24 + 24
     numbers, parts = np.frombuffer(content, np.uint8), record.parts(specs)
     assert numbers[:18].tolist() == [1] * 6 + [2] * 6 + [3] * 6
-    assert parts.targets[0] is not None
-    assert parts.valid[0] is not None
-    assert read_numbers(numbers, parts.targets[0]).tolist() == [[0, 1, 2], [3, 4, 300]]
+    target, mask = parts.targets[0], parts.valid[0]
+    assert target is not None
+    assert mask is not None
+    assert (target.start, target.bytes, mask.start, mask.bit_bytes) == (24, 12, 40, 1)
+    assert read_numbers(content[24:36], target).tolist() == [[0, 1, 2], [3, 4, 300]]
     assert numbers[40] == 0b10100100
-    assert read_bits(numbers, parts.valid[0]).tolist() == valid.tolist()
+    assert read_bits(content[40:41], mask).tolist() == valid.tolist()
 
 
 def test_what_was_converted_is_not_converted_again(source, tmp_path):
