@@ -25,7 +25,7 @@ def convert(arguments: Sequence[str]) -> None:
         "--to",
         type=Literal["packed", "shards", "folder"],
         default="packed",
-        help="packed: one memory-mapped file per split; shards: files of many images, which training reads one after "
+        help="packed: one file per split, not encoded; shards: files of many images, which training reads one after "
         "another (for sets larger than memory or disk); folder: a PNG or npy file per image and label",
     )
     add_data_options(parser)

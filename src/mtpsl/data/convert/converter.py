@@ -53,7 +53,7 @@ def convert_dataset(
     Args:
         source: the data set.
         out: the folder to make.
-        to: `packed` for one memory-mapped file per split, `shards` for files of many images each, which training reads
+        to: `packed` for one file per split, not encoded, `shards` for files of many images each, which training reads
             one after another, `folder` for a file per image and label.
         name: the source's layout; recognized by itself.
         description: the source's dataset.yaml, if it lies elsewhere.
