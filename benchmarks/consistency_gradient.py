@@ -63,7 +63,7 @@ def measure(path: Path, batches: int) -> dict[str, tuple[float, float, float, fl
         batch = Batch.collate([few.train[i] for i in rows], specs)
         full = Batch.collate([every.train[i] for i in rows], specs)
         output = network(batch.images)
-        terms = objective.consistency(output.predictions, output.features[-1], batch)  # type: ignore[operator]
+        terms = objective.consistency(output.predictions, output.features[objective.place], batch)  # type: ignore
         for task in tasks:
             prediction = output.predictions[task.name]
             hidden = task.loss(prediction, full.targets[task.name], full.valid[task.name])
