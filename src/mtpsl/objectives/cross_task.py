@@ -99,8 +99,17 @@ class CrossTaskConsistency(JointSpace):
     ) -> dict[str, Float[Tensor, ""]]:
         """The weighted terms of all ordered pairs of tasks, zero for a pair that no image of the batch has.
 
-        A user's own predictions can be passed in; `features` are detached here.
+        A user's own predictions can be passed in; `features`, of the level that pairs are compared at
+        (`output.features[objective.place]`), are detached here.
+
+        Raises:
+            ValueError: `features` are of another level.
         """
+        if features.shape[1] != self.channels:
+            raise ValueError(
+                f"features should be output.features[{self.place}] with {self.channels} channels, "
+                f"not a map with {features.shape[1]}"
+            )
         images = labelled_images(self.labelled(batch))
         weight = self.current_weight() / images
         pairs, share = self.choose_pairs(batch)

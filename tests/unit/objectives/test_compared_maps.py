@@ -41,6 +41,16 @@ def test_pairs_are_compared_at_the_map_of_that_level(level: int | None, place: i
     torch.testing.assert_close(sum(objective(network, data).auxiliary.values()), by_hand)
 
 
+def test_features_of_another_level_are_refused() -> None:
+    network, objective = make(level=8)
+    data = batch(LABELS, size=(64, 96))
+    output = network(data.images)
+    with pytest.raises(
+        ValueError, match=r"output\.features\[-3\] with 128 channels, not a map with 512"
+    ):
+        objective.consistency(output.predictions, output.features[-1], data)
+
+
 def test_without_their_means_maps_agree_by_what_differs_from_place_to_place() -> None:
     x = torch.rand(3, 8, 5, 7)
     moved = x + 10 * torch.rand(3, 8, 1, 1)
