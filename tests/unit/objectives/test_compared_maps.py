@@ -45,9 +45,7 @@ def test_features_of_another_level_are_refused() -> None:
     network, objective = make(level=8)
     data = batch(LABELS, size=(64, 96))
     output = network(data.images)
-    with pytest.raises(
-        ValueError, match=r"output\.features\[-3\] with 128 channels, not a map with 512"
-    ):
+    with pytest.raises(ValueError, match=r"output\.features\[-3\] with 128 channels, not a map with 512"):
         objective.consistency(output.predictions, output.features[-1], data)
 
 
