@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtpsl.objectives import Objective
+from mtpsl.networks import SegNet
+from mtpsl.objectives import CrossTaskConsistency, Objective
 from mtpsl.structures import Batch, Sample
 from mtpsl.tasks import ClassMap, Depth, Edges, Normals, Regression, Segmentation, Task
 from mtpsl.tasks.binary import BinaryTask
@@ -91,6 +92,14 @@ Kind = TypeVar("Kind", bound=Objective)
 def make_objective(kind: type[Kind], some: Sequence[Task], network: nn.Module, /, **options: object) -> Kind:
     """An objective, its options by their last name: `width` is that of its mapping, `weight` that of its term."""
     return kind(some, network, **constructor_arguments(kind, in_groups(kind, options)))
+
+
+def small_cross_task(**options: object) -> tuple[SegNet, CrossTaskConsistency]:
+    """A narrow network of three tasks and cross-task consistency of one view, always the same."""
+    torch.manual_seed(0)
+    some = tasks()
+    network = SegNet({task.name: task.out_channels for task in some}, width=0.125)
+    return network, make_objective(CrossTaskConsistency, some, network, **{"views": 1, "width": 0.125, **options})
 
 
 def in_groups(kind: type, options: Mapping[str, object]) -> dict[str, object]:

@@ -16,9 +16,9 @@ from mtpsl.objectives.balance import GradientBalance
 from mtpsl.objectives.base import labelled_images
 from mtpsl.objectives.distance import centered, cosine_distance
 from mtpsl.objectives.extensions import Extensions
+from mtpsl.objectives.fixed import fixed
 from mtpsl.objectives.joint_space import JointSpace
 from mtpsl.objectives.known_relations import RelationOptions
-from mtpsl.objectives.mapping.base import fixed
 from mtpsl.objectives.mapping.options import JointMappingOptions
 from mtpsl.objectives.mapping.pairs import Pair, Side, count_sources, draw_pairs, plan_pairs, to_device
 from mtpsl.objectives.margins import LabelMargins
@@ -138,9 +138,7 @@ class CrossTaskConsistency(JointSpace):
             if self.margins is not None:
                 if self.training:
                     self.margins.update(pairs, distance, off, label_off)
-                shares = self.margins.shares()
-                tasks = [to_device([pair[side] for pair in pairs], shares.device) for side in (1, 2)]
-                distance, off = shares[*tasks] * distance, shares[tasks[0], -1] * off
+                distance, off = self.margins.limit(pairs, distance, off)
             distance = distance + self.regularizer * (off if self.by_labels else off + label_off)
         return self.pair_sums(pairs, weight * distance * to_device(share, features.device)) | fits
 

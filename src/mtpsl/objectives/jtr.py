@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from mtpsl.augmentation.zoom_crop import Augmentation
 from mtpsl.networks.network import padded
@@ -15,6 +14,7 @@ from mtpsl.networks.segnet import SegNet
 from mtpsl.objectives.auxiliary import AuxiliaryObjective, TermOptions
 from mtpsl.objectives.base import labelled_images
 from mtpsl.objectives.distance import cosine_distance
+from mtpsl.objectives.fixed import fixed
 from mtpsl.objectives.joint_encodings import joint_encoding
 from mtpsl.objectives.known_relations import RelationOptions
 from mtpsl.objectives.mapping.layers import RowNorm
@@ -168,17 +168,11 @@ class JointAutoEncoder(SegNet):
                 if isinstance(layer, nn.BatchNorm2d):
                     setattr(block, name, RowNorm(layer.num_features, 0))
 
-    def forward(self, images: Float[Tensor, "b c h w"], *, latent_only: bool = False) -> Output:
-        """The input rebuilt, or its features alone."""
-        if latent_only:
-            return Output({}, self.encode(padded(images, self.stride))[0])
-        return super().forward(images)
-
     def latent(self, stack: Float[Tensor, "r e h w"]) -> Float[Tensor, "r d h2 w2"]:
         """The last pooled map; gradients reach the stack and no parameter."""
-        parameters = {name: parameter.detach() for name, parameter in self.named_parameters()}
-        output: Output = functional_call(self, parameters, (stack,), {"latent_only": True})
-        return output.features[-1]
+        with fixed(self):
+            features, _ = self.encode(padded(stack, self.stride))
+        return features[-1]
 
     def rebuilt(self, stack: Float[Tensor, "r e h w"]) -> tuple[Float[Tensor, "r e h w"], Float[Tensor, "r d h2 w2"]]:
         """The rebuilt stack and the latent of it."""

@@ -66,6 +66,14 @@ class LabelMargins(nn.Module):
         self.predicted.mul_(self.decay).add_(predicted.view_as(self.predicted))
         self.labelled.mul_(self.decay).add_(labelled)
 
+    def limit(
+        self, pairs: Sequence[Pair], apart: Float[Tensor, " r"], source_off: Float[Tensor, " r"]
+    ) -> tuple[Float[Tensor, " r"], Float[Tensor, " r"]]:
+        """The share of each pair's distances, to label and to image, that labels do not have."""
+        shares = self.shares()
+        source, target = (to_device([pair[side] for pair in pairs], shares.device) for side in (1, 2))
+        return shares[source, target] * apart, shares[source, -1] * source_off
+
     def shares(self) -> Float[Tensor, "k k1"]:
         """The share of each distance that labels do not have; those to images last."""
         found = self.predicted[0] / self.predicted[1]

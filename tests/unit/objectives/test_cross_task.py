@@ -7,18 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from builders import LABELS, THREE, batch, make_objective, tasks
+from builders import small_cross_task as make
 from mtpsl.networks import SegNet
 from mtpsl.objectives import CrossTaskConsistency
 from mtpsl.objectives.distance import cosine_distance
 from mtpsl.objectives.mapping.pairs import Pair, plan_pairs
 from mtpsl.structures import Batch
-
-
-def make(**options: object) -> tuple[SegNet, CrossTaskConsistency]:
-    torch.manual_seed(0)
-    some = tasks()
-    network = SegNet({task.name: task.out_channels for task in some}, width=0.125)
-    return network, make_objective(CrossTaskConsistency, some, network, width=0.125, **{"views": 1, **options})
 
 
 def consistency(objective: CrossTaskConsistency, network: SegNet, data: Batch) -> dict[str, Tensor]:
@@ -29,13 +23,17 @@ def consistency(objective: CrossTaskConsistency, network: SegNet, data: Batch) -
 
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
 @pytest.mark.parametrize("views", [1, 2])
-def test_losses_are_finite_for_every_kind_of_batch(labels: list[tuple[str, ...]], views: int) -> None:
-    network, objective = make(views=views)
+@pytest.mark.parametrize("learned", [{}, {"fit": "labels"}, {"fit": "labels", "margin": "labels"}], ids=str)
+def test_losses_are_finite_for_every_kind_of_batch(
+    labels: list[tuple[str, ...]], views: int, learned: dict[str, str]
+) -> None:
+    network, objective = make(views=views, **learned)
     losses = objective(network, batch(labels))
     losses.total().backward()
     assert torch.isfinite(losses.total())
     assert set(losses.tasks) == set(THREE)
-    assert len(losses.auxiliary) == 6
+    assert len(losses.auxiliary) == (12 if learned else 6)
+    assert all(torch.isfinite(loss) for loss in losses.auxiliary.values())
     for parameter in [*network.parameters(), *objective.parameters()]:
         assert parameter.grad is None or torch.isfinite(parameter.grad).all()
 

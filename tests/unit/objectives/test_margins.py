@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from builders import batch, make_objective, tasks
+from builders import batch, small_cross_task
 from mtpsl.networks import SegNet
 from mtpsl.objectives import CrossTaskConsistency
 from mtpsl.objectives.distance import cosine_distance
@@ -17,11 +17,8 @@ ONE_EACH = [("segmentation",), ("depth",), ("normals",)]
 
 
 def make(**options: object) -> tuple[SegNet, CrossTaskConsistency]:
-    torch.manual_seed(0)
-    some = tasks()
-    network = SegNet({task.name: task.out_channels for task in some}, width=0.125).eval()
-    options = {"views": 1, "margin": "labels", "width": 0.125, **options}
-    return network, make_objective(CrossTaskConsistency, some, network, **options)
+    network, objective = small_cross_task(**{"margin": "labels", **options})
+    return network.eval(), objective
 
 
 def test_shares_by_hand() -> None:

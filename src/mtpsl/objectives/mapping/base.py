@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mtpsl.networks.network import scaled
+from mtpsl.objectives.fixed import call_fixed
 
 CPU_ELEMENTS = 2 * 64 * 96 * 128
 """Elements of a step's widest map that are mapped at once on a CPU."""
@@ -129,26 +129,6 @@ class PairMapping(nn.Module, ABC):
     def backbone(self) -> list[nn.Parameter]:
         """All other parameters."""
         return [p for name, p in self.named_parameters() if not name.endswith(("gamma", "beta"))]
-
-
-@contextmanager
-def fixed(module: nn.Module) -> Iterator[None]:
-    """Inside the block, gradients pass through a module and reach none of its parameters."""
-    learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    for parameter in learned:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in learned:
-            parameter.requires_grad_(True)
-
-
-def call_fixed(module: nn.Module, *arguments: Tensor) -> Tensor:
-    """What a module makes of its arguments, `fixed`."""
-    with fixed(module):
-        result: Tensor = module(*arguments)
-    return result
 
 
 def split_rows(x: Tensor, pairs: Tensor, elements: int) -> Iterable[tuple[Tensor, Tensor]]:

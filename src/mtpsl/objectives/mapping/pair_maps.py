@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from itertools import permutations
 from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from mtpsl.networks.segnet import SegNet
+from mtpsl.objectives.fixed import fixed as held_fixed
 from mtpsl.objectives.mapping.pairs import Pair, to_device
 from mtpsl.options import check_positive
 from mtpsl.tasks import Task
@@ -41,10 +42,7 @@ class PairMaps(nn.Module):
     ) -> Float[Tensor, "r c h w"]:
         """Raw predictions of the target task; with `fixed`, gradients reach the encodings and no parameter."""
         network = self.network(source, target)
-        if fixed:
-            parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
-            output = functional_call(network, parameters, (encodings,))
-        else:
+        with held_fixed(network) if fixed else nullcontext():
             output = network(encodings)
         return output.predictions[self.tasks[target].name]
 
