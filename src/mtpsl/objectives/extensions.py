@@ -24,8 +24,8 @@ class Extensions:
             cheapest where nothing is told apart; or `labels` alone, which it maps to the image's features. Predictions
             are then compared in a space that they cannot bend, at 1.5 times the mapping's cost with three tasks.
         margin: how near to other tasks' labels and to the image's features predictions are drawn: `none` sets no
-            limit, as published, by which they learn to show what their own task's labels do not; `labels` no nearer than
-            labels are (`LabelMargins`).
+            limit, as published, by which they learn to show what their own task's labels do not; `labels` no nearer
+            than labels are (`LabelMargins`).
         balance: scale what the term asks of each task's predictions to the size of what the task's labels ask, times
             the term's weight (`GradientBalance`).
     """
